@@ -1,0 +1,236 @@
+"""Ratings: the one form every source is read into. Validated here, at the door, and never again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from metarec.errors import DataError
+
+Kind = Literal["explicit", "implicit"]
+
+
+@dataclass(frozen=True, eq=False)
+class Field:
+    """One categorical field of the users or of the items.
+
+    `values` is `[n]` for a single-valued field or `[n, k]` for a multi-valued one, where row `i` holds
+    `counts[i]` valid entries followed by padding with -1. `vocabulary[v]` is the raw value of index `v`.
+    """
+
+    name: str
+    values: np.ndarray
+    vocabulary: np.ndarray
+    counts: np.ndarray | None = None
+
+    @property
+    def multi(self) -> bool:
+        return self.values.ndim == 2
+
+    @property
+    def size(self) -> int:
+        """Number of distinct values, i.e. rows of an embedding table."""
+        return len(self.vocabulary)
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """What a synthetic set knows about itself: `expected[user, item]` is the noise-free label."""
+
+    expected: np.ndarray
+    user_group: np.ndarray
+    item_factors: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Ratings:
+    """A rating table with dense ids.
+
+    `user`, `item` are int64 `[rows]` in `0..n_users-1` and `0..n_items-1`; `label` is float32 `[rows]`;
+    `time`, where known, orders the rows of one user (units differ by source). `users[u]` and `items[i]` map
+    dense ids back to raw ones. `scenario`, where known, is int64 `[rows]` into `scenarios`.
+    """
+
+    name: str
+    kind: Kind
+    user: np.ndarray
+    item: np.ndarray
+    label: np.ndarray
+    users: np.ndarray
+    items: np.ndarray
+    time: np.ndarray | None = None
+    user_fields: tuple[Field, ...] = ()
+    item_fields: tuple[Field, ...] = ()
+    scenario: np.ndarray | None = None
+    scenarios: np.ndarray | None = None
+    truth: Truth | None = None
+    notes: tuple[str, ...] = ()
+    _cache: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        _check_rows(self)
+        for side, n, fields in (
+            ("user", len(self.users), self.user_fields),
+            ("item", len(self.items), self.item_fields),
+        ):
+            for f in fields:
+                _check_field(self.name, side, n, f)
+
+    @property
+    def n_users(self) -> int:
+        return len(self.users)
+
+    @property
+    def n_items(self) -> int:
+        return len(self.items)
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the rows and ids: two tables with the same digest give the same episodes."""
+        if "sha256" not in self._cache:
+            digest = hashlib.sha256()
+            for array in (self.user, self.item, self.label):
+                digest.update(np.ascontiguousarray(array).tobytes())
+            for ids in (self.users, self.items):
+                digest.update("\n".join(map(str, ids.tolist())).encode())
+            self._cache["sha256"] = digest.hexdigest()
+        return self._cache["sha256"]
+
+    def counts(self) -> dict[str, int]:
+        """Users, items and rows: the figures a dataset table prints."""
+        return {"users": self.n_users, "items": self.n_items, "ratings": len(self)}
+
+
+def from_frame(
+    frame: pd.DataFrame,
+    *,
+    name: str = "custom",
+    kind: Kind = "explicit",
+    user: str = "user",
+    item: str = "item",
+    label: str = "label",
+    time: str | None = None,
+    scenario: str | None = None,
+    user_fields: pd.DataFrame | None = None,
+    item_fields: pd.DataFrame | None = None,
+    where: str = "the data frame",
+) -> Ratings:
+    """Bring your own data: one row a rating.
+
+    `user_fields` and `item_fields` are frames indexed by raw id, one column a field; a cell holding a list or
+    tuple makes the field multi-valued. Raises `DataError`, naming `where`, the row and the mend, for missing
+    columns, labels that are not finite numbers, missing ids, repeated (user, item[, scenario]) pairs, and
+    users or items without a row in a given field table.
+    """
+    needed = [c for c in (user, item, label, time, scenario) if c is not None]
+    missing = [c for c in needed if c not in frame.columns]
+    if missing:
+        raise DataError(
+            f"{where} has no column {missing[0]!r} (it has {', '.join(map(str, frame.columns))}): "
+            "rename the column or name it in the call."
+        )
+    labels = pd.to_numeric(frame[label], errors="coerce").to_numpy(np.float64)
+    if not np.isfinite(labels).all():
+        row = int(np.flatnonzero(~np.isfinite(labels))[0])
+        raise DataError(
+            f"{where}, row {row + 1}: label {frame[label].iloc[row]!r} is not a finite number; "
+            "mend or drop the row."
+        )
+    keys = [user, item] + ([scenario] if scenario else [])
+    for column in keys:
+        if frame[column].isna().any():
+            row = int(np.flatnonzero(frame[column].isna())[0])
+            raise DataError(f"{where}, row {row + 1}: {column!r} is empty; mend or drop the row.")
+    twice = frame.duplicated(keys).to_numpy()
+    if twice.any():
+        row = int(np.flatnonzero(twice)[0])
+        pair = ", ".join(f"{c} {frame[c].iloc[row]!r}" for c in keys)
+        raise DataError(f"{where}, row {row + 1}: {pair} stands there twice; keep one row of each pair.")
+    user_code, users = pd.factorize(frame[user], sort=True)
+    item_code, items = pd.factorize(frame[item], sort=True)
+    scenario_code, scenarios = pd.factorize(frame[scenario], sort=True) if scenario else (None, None)
+    return Ratings(
+        name=name,
+        kind=kind,
+        user=user_code.astype(np.int64),
+        item=item_code.astype(np.int64),
+        label=labels.astype(np.float32),
+        users=np.asarray(users),
+        items=np.asarray(items),
+        time=None if time is None else frame[time].to_numpy(np.int64),
+        user_fields=_fields(user_fields, users, "user", where),
+        item_fields=_fields(item_fields, items, "item", where),
+        scenario=None if scenario_code is None else scenario_code.astype(np.int64),
+        scenarios=None if scenarios is None else np.asarray(scenarios),
+    )
+
+
+def make_field(name: str, cells: Sequence[Any]) -> Field:
+    """A `Field` from one cell per user or item: scalars give `[n]`, lists or tuples give `[n, k]`."""
+    if any(isinstance(c, (list, tuple, set, frozenset)) for c in cells):
+        return _multi_field(name, [tuple(c) for c in cells])
+    codes, vocabulary = pd.factorize(pd.Series(list(cells)), sort=True)
+    if (codes < 0).any():
+        row = int(np.flatnonzero(codes < 0)[0])
+        raise DataError(f"field {name!r}, entry {row + 1} is empty; give unknown values a name of their own.")
+    return Field(name, codes.astype(np.int64), np.asarray(vocabulary))
+
+
+def _multi_field(name: str, cells: Sequence[tuple[Any, ...]]) -> Field:
+    vocabulary = np.asarray(sorted({v for cell in cells for v in cell}))
+    index = {v: i for i, v in enumerate(vocabulary.tolist())}
+    width = max((len(c) for c in cells), default=0)
+    values = np.full((len(cells), max(width, 1)), -1, np.int64)
+    for row, cell in enumerate(cells):
+        values[row, : len(cell)] = [index[v] for v in cell]
+    return Field(name, values, vocabulary, np.array([len(c) for c in cells], np.int64))
+
+
+def _fields(
+    table: pd.DataFrame | None, ids: Sequence[Any] | np.ndarray, side: str, where: str
+) -> tuple[Field, ...]:
+    if table is None:
+        return ()
+    unknown = [i for i in ids if i not in table.index]
+    if unknown:
+        raise DataError(
+            f"{where}: {side} {unknown[0]!r} has ratings but no row among the {side} fields "
+            f"({len(unknown)} such {side}s); add the row or drop its ratings."
+        )
+    rows = table.loc[list(ids)]
+    return tuple(make_field(str(c), rows[c].tolist()) for c in table.columns)
+
+
+def _check_rows(r: Ratings) -> None:
+    lengths: Mapping[str, int] = {"user": len(r.user), "item": len(r.item), "label": len(r.label)}
+    if len(set(lengths.values())) != 1:
+        raise DataError(f"{r.name}: columns differ in length ({lengths}); every rating needs all three.")
+    if len(r.user) == 0:
+        raise DataError(f"{r.name}: no ratings at all; check the file or the filter.")
+    for side, ids, n in (("user", r.user, len(r.users)), ("item", r.item, len(r.items))):
+        if ids.dtype != np.int64:
+            raise DataError(f"{r.name}: {side} ids are {ids.dtype}, not int64; convert them first.")
+        if ids.min() < 0 or ids.max() >= n:
+            raise DataError(f"{r.name}: a {side} id lies outside 0..{n - 1}; rebuild the vocabulary.")
+    if r.label.dtype != np.float32 or not np.isfinite(r.label).all():
+        raise DataError(f"{r.name}: labels must be finite float32; convert or drop the bad rows.")
+    if r.kind == "implicit" and not np.isin(r.label, (0.0, 1.0)).all():
+        raise DataError(f"{r.name}: implicit labels must be 0 or 1; pass kind='explicit' for graded ones.")
+
+
+def _check_field(name: str, side: str, n: int, f: Field) -> None:
+    if len(f.values) != n:
+        raise DataError(f"{name}: {side} field {f.name!r} has {len(f.values)} rows for {n} {side}s.")
+    low = -1 if f.multi else 0
+    if f.values.size and (f.values.min() < low or f.values.max() >= f.size):
+        raise DataError(f"{name}: {side} field {f.name!r} has a value outside its vocabulary.")
+    if f.multi and (f.counts is None or not np.array_equal((f.values >= 0).sum(1), f.counts)):
+        raise DataError(f"{name}: {side} field {f.name!r} has counts that do not match its values.")

@@ -1,0 +1,22 @@
+"""Permutation-invariant pooling over the entries of a task."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
+    """Mean of `x` `[..., n, d]` over the entries where `mask` `[..., n]` holds: `[..., d]`.
+
+    Padding never changes the result; an empty set gives zeros. Implements eq-tanp-8.
+    """
+    weight = mask.to(x.dtype)
+    total = (weight.unsqueeze(-2) @ x).squeeze(-2)
+    return total / weight.sum(-1, keepdim=True).clamp(min=1.0)
+
+
+def masked_average(values: Tensor, mask: Tensor) -> Tensor:
+    """Mean of the scalars `values` `[..., n]` over `mask`: `[...]`; an empty set gives zero."""
+    kept = torch.where(mask, values, 0.0)
+    return kept.sum(-1) / mask.to(values.dtype).sum(-1).clamp(min=1.0)

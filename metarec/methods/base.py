@@ -1,0 +1,106 @@
+"""The contract of a method, and its stages of training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+import torch
+from torch import Generator, Tensor, nn
+
+from metarec.errors import ProtocolError
+from metarec.tasks.batch import Query, Support, TaskBatch
+from metarec.tasks.episodes import Episodes
+
+Noise = dict[str, Tensor]
+Terms = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of training.
+
+    `terms` names the method of the model whose terms are summed; `unit` says whether it is fed task batches or
+    flat rows; `trained` holds the prefixes of the parameters that move (empty: all of them).
+    """
+
+    name: str = "meta-train"
+    terms: str = "terms"
+    unit: Literal["tasks", "rows"] = "tasks"
+    epochs: int = 100
+    batch: int = 32
+    lr: float = 1e-4
+    trained: tuple[str, ...] = ()
+
+
+class Method(nn.Module):
+    """Base of every recommender in the book.
+
+    A subclass gives `terms` and `predict`, both pure in (parameters, batch, noise): no `.item()`, no Python
+    branch on data, no in-place state, so that the same code runs under `torch.func.vmap` over replicas. Noise is
+    drawn apart from its use (`draw`, `draw_predict`), from one generator a replica, so that a replica trained in
+    a stack sees the very numbers it would see alone.
+
+    `per_replica` names buffers that may differ between stacked replicas (a loss weight, a step size).
+    """
+
+    per_replica: tuple[str, ...] = ()
+    replicable: bool = True
+
+    def stages(self) -> tuple[Stage, ...]:
+        """Stages in order; a closed-form method has none and overrides `fit`."""
+        return (Stage(),)
+
+    def fit(self, train: Episodes) -> None:
+        """Statistics taken from the training episodes before any stage (counts, means). Default: none."""
+
+    def draw(self, batch: TaskBatch, generator: Generator) -> Noise:
+        """The random numbers one evaluation of `terms` needs."""
+        return {}
+
+    def terms(self, batch: TaskBatch, noise: Noise) -> Terms:
+        """Named scalar terms of the training loss, to be summed."""
+        raise TypeError(f"{type(self).__name__} has nothing to train; see its stages().")
+
+    def objective(self, batch: TaskBatch, generator: Generator) -> Terms:
+        """Named scalar terms of the training loss, with fresh noise from `generator`."""
+        return self.terms(batch, self.draw(batch, generator))
+
+    def draw_predict(self, support: Support, query: Query, generator: Generator) -> Noise:
+        """The random numbers one sampled prediction needs (none: prediction is deterministic)."""
+        return {}
+
+    def predict(self, support: Support, query: Query, noise: Noise | None = None) -> Tensor:
+        """Scores `[tasks, n_query]` from the labelled support and the unlabelled query.
+
+        Without `noise` the prediction is the deterministic one (posterior mean, for a latent-variable model).
+        """
+        raise TypeError(f"{type(self).__name__} does not implement predict().")
+
+    def forward(self, call: str, *args: Any) -> Any:
+        """Dispatch for `torch.func.functional_call`: `method("terms", batch, noise)`."""
+        return getattr(self, call)(*args)
+
+
+def n_parameters(method: nn.Module, prefix: str = "") -> int:
+    """Trainable numbers whose name starts with `prefix`."""
+    return sum(p.numel() for name, p in method.named_parameters() if name.startswith(prefix))
+
+
+@contextmanager
+def initialised(seed: int) -> Iterator[None]:
+    """Draw initial weights from `seed` without touching the global generator's state."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+def options_from(cls: type[Any], given: Mapping[str, Any], where: str) -> Any:
+    """An options dataclass from a mapping; an unknown key is a `ProtocolError` that names the known ones."""
+    known = [f.name for f in fields(cls)]
+    for key in given:
+        if key not in known:
+            raise ProtocolError(f"{where} has no option {key!r}; it has {', '.join(known)}.")
+    return cls(**given)
