@@ -1,4 +1,4 @@
-"""The three descriptions of the environment (pyproject.toml, environment.yml, requirements.lock) say the same thing."""
+"""pyproject.toml, environment.yml and requirements.lock describe one and the same environment."""
 
 from __future__ import annotations
 
@@ -62,7 +62,11 @@ def test_environment_and_pyproject_ask_for_the_same_ranges() -> None:
 def test_lock_meets_every_range_on_both_pythons() -> None:
     entries = lock_entries()
     for python in ("3.11.9", "3.12.9"):
-        marker_environment = {"python_full_version": python, "python_version": python[:4], "sys_platform": "linux"}
+        marker_environment = {
+            "python_full_version": python,
+            "python_version": python[:4],
+            "sys_platform": "linux",
+        }
         pins: dict[str, Version] = {}
         for requirement, _ in entries:
             if requirement.marker is None or requirement.marker.evaluate(marker_environment):
@@ -110,7 +114,11 @@ def test_torch_step_of_the_makefile_fits_the_declared_range() -> None:
     assert Version(found.group(1)) in pyproject_ranges()["torch"]
 
 
-@pytest.mark.parametrize("target", ["help", "book", "test", "lock", "bench", "format", "lint", "notebooks", "clean"])
+@pytest.mark.parametrize(
+    "target", ["help", "book", "test", "lock", "bench", "format", "lint", "notebooks", "clean"]
+)
 def test_make_help_can_list_the_target(target: str) -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    assert re.search(rf"^{target}:.*## \S", makefile, re.M), f"make {target} is missing or has no line of help"
+    assert re.search(rf"^{target}:.*## \S", makefile, re.M), (
+        f"make {target} is missing or has no line of help"
+    )

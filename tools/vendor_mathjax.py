@@ -30,7 +30,9 @@ def main() -> None:
     for name, content in contents.items():
         found = hashlib.sha256(content).hexdigest()
         if found != SHA256[name]:
-            raise SystemExit(f"{name} of mathjax {VERSION} has sha256 {found}, expected {SHA256[name]}; nothing written")
+            raise SystemExit(
+                f"{name} of mathjax {VERSION} has sha256 {found}, expected {SHA256[name]}; nothing written"
+            )
     TARGET.mkdir(parents=True, exist_ok=True)
     for name, content in contents.items():
         (TARGET / name).write_bytes(content)

@@ -1,7 +1,7 @@
-"""Ties equations to code: reads `Implements eq-tanp-11.` in metarec's docstrings, and the labels in the book's pages.
+"""Tie equations to code: `Implements eq-tanp-11.` in metarec's docstrings, and the labels in the book's pages.
 
-The directive `{equation-code} tanp` makes the table "Equation to code" of one paper; tests/test_equations.py uses the same
-two readers to hold book and code to each other.
+The directive `{equation-code} tanp` makes the table "Equation to code" of one paper; tests/test_equations.py uses
+the same two readers to hold book and code to each other.
 """
 
 from __future__ import annotations
@@ -93,7 +93,10 @@ class EquationCode(SphinxDirective):
             if found.label.startswith(prefix):
                 by_label.setdefault(found.label, []).append(found)
         order = {label: place for place, label in enumerate(book_labels())}
-        rows = [self._row(label, by_label[label]) for label in sorted(by_label, key=lambda x: (order.get(x, -1), x))]
+        rows = [
+            self._row(label, by_label[label])
+            for label in sorted(by_label, key=lambda x: (order.get(x, -1), x))
+        ]
         if not rows:
             return [nodes.paragraph("", "No function is tied to this paper's equations yet.")]
         header = nodes.row("", _cell(nodes.Text("Equation")), _cell(nodes.Text("Computed by")))
