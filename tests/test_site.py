@@ -1,4 +1,4 @@
-"""The built book, page by page in a real browser: wide and narrow, light and dark, with no way to the network."""
+"""The built book, page by page in a real browser: wide and narrow, light and dark, no way to the network."""
 
 from __future__ import annotations
 

@@ -3,8 +3,8 @@
     python tools/execute_notebook.py                       # every notebook
     python tools/execute_notebook.py notebooks/x/y.ipynb   # some (a .py pair may be named as well)
 
-Of a notebook and its .py pair, the one changed last is taken; both are then written: laid out by ruff, the .ipynb
-with outputs, cell ids made from the cells' own text, no times and no versions.
+Of a notebook and its .py pair, the one changed last is taken; both are then written: laid out by ruff, the
+.ipynb with outputs, cell ids made from the cells' own text, no times and no versions.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Tie equations to code: `Implements eq-tanp-11.` in metarec's docstrings, and the labels in the book's pages.
+"""Tie equations to code: `Implements eq-tanp-11.` in metarec's docstrings, the labels in the book's pages.
 
-The directive `{equation-code} tanp` makes the table "Equation to code" of one paper; tests/test_equations.py uses
-the same two readers to hold book and code to each other.
+The directive `{equation-code} tanp` makes the table "Equation to code" of one paper; tests/test_equations.py
+uses the same two readers to hold book and code to each other.
 """
 
 from __future__ import annotations

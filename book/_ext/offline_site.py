@@ -1,7 +1,7 @@
-"""Leave out of the built pages the one script that could call another host: the loader of live code cells.
+"""Leave out of the pages the one script that could call another host: the loader of live code cells.
 
-The theme adds sphinx-thebe whether or not live cells are wanted. Its loader names a content network and fetches
-from it at a click. The book has no such button, so the loader has no use either.
+The theme adds sphinx-thebe whether or not live cells are wanted. Its loader names a content network and
+fetches from it at a click. The book has no such button, so the loader has no use either.
 """
 
 from __future__ import annotations
