@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Literal
 
 import numpy as np
@@ -53,7 +54,8 @@ class Ratings:
 
     `user`, `item` are int64 `[rows]` in `0..n_users-1` and `0..n_items-1`; `label` is float32 `[rows]`;
     `time`, where known, orders the rows of one user (units differ by source). `users[u]` and `items[i]` map
-    dense ids back to raw ones. `scenario`, where known, is int64 `[rows]` into `scenarios`.
+    dense ids back to raw ones. `scenario`, where known, is int64 `[rows]` into `scenarios`. `weight`, where
+    known, is how often the user turned to the item (plays; implicit feedback keeps label 1 beside it).
     """
 
     name: str
@@ -70,6 +72,7 @@ class Ratings:
     scenarios: np.ndarray | None = None
     truth: Truth | None = None
     notes: tuple[str, ...] = ()
+    weight: np.ndarray | None = None
     _cache: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -176,22 +179,27 @@ def from_frame(
 def make_field(name: str, cells: Sequence[Any]) -> Field:
     """A `Field` from one cell per user or item: scalars give `[n]`, lists or tuples give `[n, k]`."""
     if any(isinstance(c, (list, tuple, set, frozenset)) for c in cells):
-        return _multi_field(name, [tuple(c) for c in cells])
+        rows = [tuple(dict.fromkeys(c if isinstance(c, (list, tuple)) else sorted(c))) for c in cells]
+        counts = np.fromiter(map(len, rows), np.int64, len(rows))
+        codes, vocabulary = pd.factorize(pd.Series(list(chain.from_iterable(rows))), sort=True)
+        _refuse_empty(name, codes)
+        return pack_field(name, codes, counts, np.asarray(vocabulary))
     codes, vocabulary = pd.factorize(pd.Series(list(cells)), sort=True)
-    if (codes < 0).any():
-        row = int(np.flatnonzero(codes < 0)[0])
-        raise DataError(f"field {name!r}, entry {row + 1} is empty; give unknown values a name of their own.")
+    _refuse_empty(name, codes)
     return Field(name, codes.astype(np.int64), np.asarray(vocabulary))
 
 
-def _multi_field(name: str, cells: Sequence[tuple[Any, ...]]) -> Field:
-    vocabulary = np.asarray(sorted({v for cell in cells for v in cell}))
-    index = {v: i for i, v in enumerate(vocabulary.tolist())}
-    width = max((len(c) for c in cells), default=0)
-    values = np.full((len(cells), max(width, 1)), -1, np.int64)
-    for row, cell in enumerate(cells):
-        values[row, : len(cell)] = [index[v] for v in cell]
-    return Field(name, values, vocabulary, np.array([len(c) for c in cells], np.int64))
+def pack_field(name: str, codes: np.ndarray, counts: np.ndarray, vocabulary: np.ndarray) -> Field:
+    """A multi-valued `Field` from `[sum(counts)]` codes, entry after entry, padded with -1 to `[n, max(counts)]`."""
+    values = np.full((len(counts), max(int(counts.max(initial=0)), 1)), -1, np.int64)
+    values[np.arange(values.shape[1]) < counts[:, None]] = codes
+    return Field(name, values, vocabulary, np.asarray(counts, np.int64))
+
+
+def _refuse_empty(name: str, codes: np.ndarray) -> None:
+    if (codes < 0).any():
+        row = int(np.flatnonzero(codes < 0)[0])
+        raise DataError(f"field {name!r}, entry {row + 1} is empty; give unknown values a name of their own.")
 
 
 def _fields(
@@ -199,20 +207,25 @@ def _fields(
 ) -> tuple[Field, ...]:
     if table is None:
         return ()
-    unknown = [i for i in ids if i not in table.index]
-    if unknown:
+    if table.index.has_duplicates:
+        twice = table.index[table.index.duplicated()][0]
+        raise DataError(f"{where}: {side} {twice!r} has two rows among the {side} fields; keep one.")
+    place = table.index.get_indexer(pd.Index(ids))
+    if (place < 0).any():
         raise DataError(
-            f"{where}: {side} {unknown[0]!r} has ratings but no row among the {side} fields "
-            f"({len(unknown)} such {side}s); add the row or drop its ratings."
+            f"{where}: {side} {ids[int(np.argmax(place < 0))]!r} has ratings but no row among the {side} fields "
+            f"({int((place < 0).sum())} such {side}s); add the row or drop its ratings."
         )
-    rows = table.loc[list(ids)]
+    rows = table.iloc[place]
     return tuple(make_field(str(c), rows[c].tolist()) for c in table.columns)
 
 
 def _check_rows(r: Ratings) -> None:
-    lengths: Mapping[str, int] = {"user": len(r.user), "item": len(r.item), "label": len(r.label)}
+    columns = {"user": r.user, "item": r.item, "label": r.label}
+    columns |= {"time": r.time, "scenario": r.scenario, "weight": r.weight}
+    lengths: Mapping[str, int] = {name: len(c) for name, c in columns.items() if c is not None}
     if len(set(lengths.values())) != 1:
-        raise DataError(f"{r.name}: columns differ in length ({lengths}); every rating needs all three.")
+        raise DataError(f"{r.name}: columns differ in length ({lengths}); every rating needs all of them.")
     if len(r.user) == 0:
         raise DataError(f"{r.name}: no ratings at all; check the file or the filter.")
     for side, ids, n in (("user", r.user, len(r.users)), ("item", r.item, len(r.items))):

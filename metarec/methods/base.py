@@ -23,7 +23,8 @@ class Stage:
     """One stage of training.
 
     `terms` names the method of the model whose terms are summed; `unit` says whether it is fed task batches or
-    flat rows; `trained` holds the prefixes of the parameters that move (empty: all of them).
+    flat rows; `trained` holds the prefixes of the parameters that move (empty: all of them). `window` is the number
+    of shuffled batches sorted by length together, to save padding (1: plain shuffling).
     """
 
     name: str = "meta-train"
@@ -33,6 +34,7 @@ class Stage:
     batch: int = 32
     lr: float = 1e-4
     trained: tuple[str, ...] = ()
+    window: int = 1
 
 
 class Method(nn.Module):
@@ -56,9 +58,19 @@ class Method(nn.Module):
     def fit(self, train: Episodes) -> None:
         """Statistics taken from the training episodes before any stage (counts, means). Default: none."""
 
+    def begin(self, stage: Stage) -> None:
+        """Called on each replica at the start of a stage, under its own seed: re-initialise parts here."""
+
     def draw(self, batch: TaskBatch, generator: Generator) -> Noise:
-        """The random numbers one evaluation of `terms` needs."""
+        """The random numbers one evaluation of `terms` needs, of shapes that depend on `batch` only.
+
+        The trainer draws for a whole epoch at once, with masks `[steps, tasks, width]` of the full width.
+        """
         return {}
+
+    def narrow(self, noise: Noise, support: int, query: int, full_support: int) -> Noise:
+        """The noise for a batch cut to widths `support` and `query`; override when noise has a position axis."""
+        return noise
 
     def terms(self, batch: TaskBatch, noise: Noise) -> Terms:
         """Named scalar terms of the training loss, to be summed."""

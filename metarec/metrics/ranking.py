@@ -1,15 +1,17 @@
 """Precision, average precision, NDCG and Recall at a cut-off N, one number a task.
 
-Every function takes a `Ranking` (see `rank`) and returns float64 `[..., tasks]`, a fraction in [0, 1] (not per cent). A task
-for which the metric is not defined is nan; `mean_over_tasks` counts it. A query shorter than N is read as if
-irrelevant entries followed: P@N still divides by N, as trec_eval does, so its ceiling is below 1 there.
+Every function takes a `Ranking` (see `rank`) and returns float64 `[..., tasks]`, a fraction in [0, 1] (not
+per cent). A task for which the metric is not defined is nan; `mean_over_tasks` counts it. A query shorter
+than N is read as if irrelevant entries followed: P@N still divides by N, as trec_eval does, so its ceiling is
+below 1 there.
 
 Two forms of a hit:
 
 - "standard": an entry is relevant if its label >= threshold; every relevant entry is a hit.
-- "multiset": the rule of TaNP's released scorer. Let t be the multiset of the N largest labels of the query; going down the
-  ranking, an entry is a hit if its label is still in t, and then one copy leaves t. Matching is by label value, so with
-  0/1 labels and fewer than N ones a zero is a hit too, and a query of exactly N entries has P@N = 1 whatever the ranking.
+- "multiset": the rule of TaNP's released scorer. Let t be the multiset of the N largest labels of the query;
+  going down the ranking, an entry is a hit if its label is still in t, and then one copy leaves t. Matching
+  is by label value, so with 0/1 labels and fewer than N ones a zero is a hit too, and a query of exactly N
+  entries has P@N = 1 whatever the ranking.
 """
 
 from __future__ import annotations
@@ -35,8 +37,8 @@ def precision(ranking: Ranking, n: int, form: Form = "standard", threshold: floa
 def average_precision(ranking: Ranking, n: int, form: Form = "standard", threshold: float = 1.0) -> Tensor:
     """MAP@N of one task: AP@N = (1/Z) sum_{i <= N} hit_i H_i / i, with H_i the hits up to rank i.
 
-    Standard form: Z = min(N, number of relevant entries), nan if there is none. Multiset form: Z = N, as TaNP's released
-    scorer has it (so a short query cannot reach 1), nan for an empty query only.
+    Standard form: Z = min(N, number of relevant entries), nan if there is none. Multiset form: Z = N, as
+    TaNP's released scorer has it (so a short query cannot reach 1), nan for an empty query only.
     """
     _, hit_times_hits = hits(ranking, n, form, threshold)
     position = torch.arange(1, hit_times_hits.shape[-1] + 1, device=hit_times_hits.device)
@@ -48,12 +50,13 @@ def average_precision(ranking: Ranking, n: int, form: Form = "standard", thresho
 
 
 def recall(ranking: Ranking, n: int, threshold: float = 1.0) -> Tensor:
-    """Recall@N = relevant entries among the first N / all relevant entries of the query; nan if there is none.
+    """Recall@N = relevant entries among the first N / all relevant entries of the query; nan without any.
 
-    The query is the candidate list of one user (s2Meta and CMML, scenario setting: the user's held-out positives and every
-    other item of the scenario). The denominator is all positives, also when there are more than N. The papers average over
-    (scenario, user) pairs, one vote a pair: plain `mean_over_tasks`. Their lists hold the positives first, which a stable
-    sort would favour under ties; here ties are resolved by the ranking's rule.
+    The query is the candidate list of one user (s2Meta and CMML, scenario setting: the user's held-out
+    positives and every other item of the scenario). The denominator is all positives, also when there are
+    more than N. The papers average over (scenario, user) pairs, one vote a pair: plain `mean_over_tasks`.
+    Their lists hold the positives first, which a stable sort would favour under ties; here ties are resolved
+    by the ranking's rule.
     """
     hit, _ = hits(ranking, n, "standard", threshold)
     relevant = _relevant(ranking, threshold).sum(-1)
@@ -61,11 +64,12 @@ def recall(ranking: Ranking, n: int, threshold: float = 1.0) -> Tensor:
 
 
 def ndcg(ranking: Ranking, n: int, gain: Gain = "exponential") -> Tensor:
-    """NDCG@N = DCG / IDCG, DCG = sum_{i <= N} g(y_(i)) / log2(i + 1), IDCG the same sum over the query's N largest labels.
+    """NDCG@N = DCG / IDCG, DCG = sum_{i <= N} g(y_(i)) / log2(i + 1), IDCG the same of the N largest labels.
 
-    g(y) = 2^y - 1 ("exponential": TaNP, CMML user setting) or y ("linear": the reading that fits PNMTA's numbers, whose own
-    formula is lost). Under expected ties every entry gets the mean discount of its tie group, which is the same as the group's
-    mean gain at each of its ranks. nan if IDCG is 0 (no positive gain in the query). Labels must not be negative.
+    g(y) = 2^y - 1 ("exponential": TaNP, CMML user setting) or y ("linear": the reading that fits PNMTA's
+    numbers, whose own formula is lost). Under expected ties every entry gets the mean discount of its tie
+    group, which is the same as the group's mean gain at each of its ranks. nan if IDCG is 0 (no positive gain
+    in the query). Labels must not be negative.
     """
     if gain not in get_args(Gain):
         raise MetarecError(f"unknown gain {gain!r} in NDCG: use one of {', '.join(get_args(Gain))}.")
@@ -81,14 +85,19 @@ def ndcg(ranking: Ranking, n: int, gain: Gain = "exponential") -> Tensor:
 
 
 def hits(ranking: Ranking, n: int, form: Form = "standard", threshold: float = 1.0) -> tuple[Tensor, Tensor]:
-    """hit_i and hit_i H_i at the ranks i = 1..min(N, n_query), or their exact expectations over ties: `[..., tasks, N]`.
+    """hit_i and hit_i H_i, or their exact expectations over ties, at ranks i = 1..min(N, n_query).
 
-    In the multiset form t is fixed by its smallest value v and the number of copies q of v in it: larger labels are all in t
-    and always hit, smaller ones never do, and v itself hits for its first q appearances.
+    In the multiset form t is fixed by its smallest value v and the number of copies q of v in it: larger
+    labels are all in t and always hit, smaller ones never do, and v itself hits for its first q appearances.
+    Both are float64 `[..., tasks, N]`.
     """
     if form not in get_args(Form):
-        raise MetarecError(f"unknown form {form!r} of a ranking metric: use one of {', '.join(get_args(Form))}.")
-    high, edge, quota = _multiset_classes(ranking, n) if form == "multiset" else _standard_classes(ranking, threshold)
+        raise MetarecError(
+            f"unknown form {form!r} of a ranking metric: use one of {', '.join(get_args(Form))}."
+        )
+    high, edge, quota = (
+        _multiset_classes(ranking, n) if form == "multiset" else _standard_classes(ranking, threshold)
+    )
     appeared = edge[..., :n].cumsum(-1)
     hit = high[..., :n] | (edge[..., :n] & (appeared <= quota.unsqueeze(-1)))
     one, two = hit.double(), (hit * hit.cumsum(-1)).double()

@@ -9,7 +9,7 @@ from metarec.metrics.ties import aligned
 
 
 def mean_absolute_error(scores: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
-    """MAE of each task, (1/n_query) sum |y - yhat|: float64 `[..., tasks]` from `[..., tasks, n_query]` (PNMTA eq. 15)."""
+    """MAE of each task, (1/n_query) sum |y - yhat|: float64 `[..., tasks]` (PNMTA eq. 15)."""
     error, count = _errors(scores, labels, mask)
     return error.abs().sum(-1) / count
 
@@ -37,7 +37,7 @@ def squared_error(scores: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
 
 
 def pooled_rmse(scores: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
-    """RMSE over the query entries of all tasks together, one vote an entry: float64 `[...]`, never below the mean MAE."""
+    """RMSE over the query entries of all tasks together, one vote an entry: float64 `[...]`."""
     error, count = _errors(scores, labels, mask)
     return (error.square().sum((-2, -1)) / count.sum(-1)).sqrt()
 

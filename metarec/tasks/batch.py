@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -50,45 +51,61 @@ class RowBatch(NamedTuple):
 
 
 class EpisodeTensors:
-    """Episodes on a device: index tensors in CSR form; batches are gathers, nothing crosses to the host."""
+    """Episodes on a device: index tensors in CSR form; batches are gathers, nothing crosses to the host.
 
-    def __init__(self, episodes: Episodes, device: torch.device | str = "cpu", dtype: torch.dtype | None = None):
-        r, rows = episodes.ratings, episodes.rows
-        self.episodes = episodes
+    Given several `Episodes` (one a replica, each with its own split), their tasks stand one after another and
+    `first` `[replicas]` says where each begins.
+    """
+
+    def __init__(
+        self,
+        episodes: Episodes | Sequence[Episodes],
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype | None = None,
+    ):
+        parts = [episodes] if isinstance(episodes, Episodes) else list(episodes)
+        self.parts = parts
         self.device = torch.device(device)
-        self.single_user = episodes.by == "user"
         self.dtype = dtype or torch.get_default_dtype()
-        self.user = torch.as_tensor(r.user[rows]).to(self.device)
-        self.item = torch.as_tensor(r.item[rows]).to(self.device)
-        self.labels = torch.as_tensor(r.label[rows]).to(self.device, self.dtype)
-        self.offsets = torch.as_tensor(episodes.offsets).to(self.device)
-        self.n_support = torch.as_tensor(episodes.n_support).to(self.device)
-        self.width_support = int(episodes.n_support.max(initial=0))
-        self.width_query = int(episodes.n_query.max(initial=0))
+        self.single_user = all(part.by == "user" for part in parts)
+        self.user = self._column([p.ratings.user[p.rows] for p in parts])
+        self.item = self._column([p.ratings.item[p.rows] for p in parts])
+        self.labels = self._column([p.ratings.label[p.rows] for p in parts]).to(self.dtype)
+        self.host_support = np.concatenate([p.n_support for p in parts])
+        self.host_query = np.concatenate([p.n_query for p in parts])
+        ends = np.cumsum(self.host_support + self.host_query)
+        self.offsets = self._column([np.concatenate([[0], ends]).astype(np.int64)])
+        self.n_support = self._column([self.host_support])
+        sizes = [len(part) for part in parts]
+        self.host_first = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
+        self.width_support = int(self.host_support.max(initial=0))
+        self.width_query = int(self.host_query.max(initial=0))
 
     def __len__(self) -> int:
-        return len(self.episodes)
+        """Tasks of the first part (all parts of one training have as many)."""
+        return len(self.parts[0])
 
     def batch(self, tasks: Tensor, width_support: int | None = None, width_query: int | None = None) -> TaskBatch:
-        """The tasks `[..., tasks]` (indices) as a `TaskBatch`, padded to the widths given (default: the widest)."""
+        """Tasks `[..., tasks]` as a `TaskBatch`, padded to the widths given (default: the widest of all)."""
         start, n_s = self.offsets[tasks], self.n_support[tasks]
         end = self.offsets[tasks + 1]
-        user, item, labels, mask = self._side(start, n_s, width_support or self.width_support)
+        w_s = self.width_support if width_support is None else width_support
+        w_q = self.width_query if width_query is None else width_query
+        user, item, labels, mask = self._side(start, n_s, w_s)
         support = Support(user, item, mask, labels)
-        user, item, labels, mask = self._side(start + n_s, end - start - n_s, width_query or self.width_query)
+        user, item, labels, mask = self._side(start + n_s, end - start - n_s, w_q)
         return TaskBatch(support, Query(user, item, mask), labels)
 
     def all(self) -> TaskBatch:
-        """Every task in one batch."""
-        return self.batch(torch.arange(len(self), device=self.device))
-
-    def widths(self, tasks: np.ndarray) -> tuple[int, int]:
-        """Support and query width that the tasks (any shape, on the host) need."""
-        return int(self.episodes.n_support[tasks].max()), int(self.episodes.n_query[tasks].max())
+        """Every task in one batch `[tasks, ...]`."""
+        return self.batch(torch.arange(len(self.host_support), device=self.device))
 
     def rows(self, index: Tensor) -> RowBatch:
-        """Flat interactions `[rows]` of these episodes, support and query alike (for pretraining)."""
+        """Flat interactions of these episodes, support and query alike (for pretraining)."""
         return RowBatch(self.user[index], self.item[index], self.labels[index])
+
+    def _column(self, arrays: list[np.ndarray]) -> Tensor:
+        return torch.as_tensor(np.concatenate(arrays)).to(self.device)
 
     def _side(self, start: Tensor, length: Tensor, width: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         position = torch.arange(width, device=self.device)

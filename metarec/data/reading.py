@@ -1,0 +1,206 @@
+"""Delimited files: read by pandas' C parser when sound, named to the line when not."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NoReturn
+
+import numpy as np
+import pandas as pd
+
+from metarec.errors import DataError
+
+MEND = "mend or drop that line, or fetch the file afresh"
+_UNIT = "\x1f"  # stands in for '::', which the C parser cannot split on
+_INT64 = 2**63
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column every row must fill, unless its kind is "any". `low`..`high` bound a numeric one, ends allowed."""
+
+    name: str
+    kind: Literal["int", "number", "text", "any"] = "text"
+    low: float = -np.inf
+    high: float = np.inf
+
+    def fault(self, cell: str) -> str | None:
+        """What is wrong with this cell, or None."""
+        if self.kind == "any":
+            return None
+        if not cell.strip():
+            return f"{self.name} is empty"
+        if self.kind == "text":
+            return None
+        try:
+            value = int(cell) if self.kind == "int" else float(cell)
+        except ValueError:
+            return f"{self.name} {cell!r} is not a{'n integer' if self.kind == 'int' else ' number'}"
+        if not np.isfinite(float(value)) or (self.kind == "int" and abs(value) >= _INT64):
+            return f"{self.name} {cell!r} is not a finite number"
+        if not self.low <= value <= self.high:
+            return f"{self.name} {cell!r} lies outside {self.low:g}..{self.high:g}"
+        return None
+
+
+def read_text(path: Path, encodings: Sequence[str] = ("utf-8",)) -> str:
+    """The whole file as text; the first encoding that fits wins. Trailing blank lines are dropped."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error}); check the path.") from error
+    raw = raw.removeprefix(b"\xef\xbb\xbf").rstrip(b"\r\n")
+    if not raw:
+        raise DataError(f"{path}: the file is empty; fetch it afresh.")
+    if b"\0" in raw:
+        line = raw[: raw.index(b"\0")].count(b"\n") + 1
+        raise DataError(f"{path}, line {line}: a NUL byte, so the file is damaged; fetch it afresh.")
+    for encoding in encodings:
+        try:
+            return raw.decode(encoding)
+        except UnicodeDecodeError as error:
+            line = raw[: error.start].count(b"\n") + 1
+    raise DataError(f"{path}, line {line}: not {encodings[-1]} text; convert the file or fetch it afresh.")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A delimited file with one record a line.
+
+    `columns` are the ones to read, in file order unless `header` is true, when they are found by name and
+    others may stand between them. `quoted` follows the Book-Crossing dump: fields in double quotes, inner
+    quotes escaped by a backslash or doubled.
+    """
+
+    path: Path
+    columns: tuple[Column, ...]
+    sep: str
+    header: bool = False
+    quoted: bool = False
+    encodings: tuple[str, ...] = ("utf-8",)
+
+    def read(self) -> pd.DataFrame:
+        """All rows, int64, float64 or str by column kind.
+
+        Raises `DataError` with file, line and reason for the first row with a missing or surplus field, an
+        empty cell, a cell that is not a number where one belongs, or a number out of bounds.
+        """
+        text = read_text(self.path, self.encodings)
+        names = self._names(text)
+        wanted = [c.name for c in self.columns]
+        dtypes = {c.name: {"int": "int64", "number": "float64"}.get(c.kind, "str") for c in self.columns}
+        sep = self.sep if len(self.sep) == 1 else _UNIT
+        try:
+            frame = pd.read_csv(
+                io.BytesIO((text.replace(self.sep, sep) if sep != self.sep else text).encode()),
+                sep=sep,
+                names=names,
+                header=None,
+                skiprows=int(self.header),
+                dtype=dtypes | {n: "str" for n in names if n not in dtypes},
+                na_filter=False,
+                skip_blank_lines=False,
+                quoting=csv.QUOTE_MINIMAL if self.quoted else csv.QUOTE_NONE,
+                escapechar="\\" if self.quoted else None,
+                engine="c",
+            )
+        except (ValueError, OverflowError, pd.errors.ParserError) as error:
+            self._refuse(text, str(error))
+        if not isinstance(frame.index, pd.RangeIndex) or not all(_sound(frame, c) for c in self.columns):
+            self._refuse(text, "a row does not fit the columns")
+        if not len(frame):
+            raise DataError(f"{self.path}: a header and no rows; fetch the file afresh.")
+        return frame[wanted]
+
+    def records(self, text: str | None = None) -> Iterator[tuple[int, list[str]]]:
+        """`(line, fields)` of every record: the slow, exact reading behind error messages and small files."""
+        text = read_text(self.path, self.encodings) if text is None else text
+        first = int(self.header)
+        if not self.quoted:
+            for number, line in enumerate(text.split("\n"), start=1):
+                if number > first:
+                    yield number, line.rstrip("\r").split(self.sep)
+            return
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=self.sep, escapechar="\\", strict=False)
+        start = 1
+        for number, fields in enumerate(reader):
+            if number >= first:
+                yield start, fields
+            start = reader.line_num + 1
+
+    def rows(self) -> Iterator[tuple[int, list[str]]]:
+        """`records`, each one checked: for small files and ragged text."""
+        text = read_text(self.path, self.encodings)
+        names = self._names(text)
+        for line, fields in self.records(text):
+            fault = self._fault(names, fields)
+            if fault:
+                raise DataError(f"{self.path}, line {line}: {fault}; {MEND}.")
+            yield line, fields
+
+    def fail(self, row: int, reason: str, mend: str = MEND) -> NoReturn:
+        """Refuse row `row` (counted from 0 in `read`'s frame), naming the line it stands on."""
+        for number, (line, _) in enumerate(self.records()):
+            if number == row:
+                raise DataError(f"{self.path}, line {line}: {reason}; {mend}.")
+        raise IndexError(row)
+
+    def unique(self, frame: pd.DataFrame, keys: Sequence[str]) -> None:
+        """Refuse the first row that repeats `keys`."""
+        twice = frame.duplicated(list(keys)).to_numpy()
+        if twice.any():
+            row = int(twice.argmax())
+            what = ", ".join(f"{k} {frame[k].iloc[row]}" for k in keys)
+            self.fail(row, f"{what} stands there a second time", "keep one line of each")
+
+    def known(self, frame: pd.DataFrame, key: str, ids: Sequence[object] | pd.Index, where: str) -> None:
+        """Refuse the first row whose `key` is not among `ids`, which stand in the file `where`."""
+        strange = ~frame[key].isin(ids).to_numpy()
+        if strange.any():
+            row = int(strange.argmax())
+            self.fail(
+                row, f"{key} {frame[key].iloc[row]} has no row in {where}", "add it there or drop the line"
+            )
+
+    def _names(self, text: str) -> list[str]:
+        if not self.header:
+            return [c.name for c in self.columns]
+        top = text.split("\n", 1)[0].rstrip("\r")
+        names = next(csv.reader([top], delimiter=self.sep)) if self.quoted else top.split(self.sep)
+        for column in self.columns:
+            if column.name not in names:
+                raise DataError(
+                    f"{self.path}, line 1: no column {column.name!r} in the header ({', '.join(names)}); "
+                    "this is not the file the source publishes, fetch it afresh."
+                )
+        return names
+
+    def _fault(self, names: Sequence[str], fields: Sequence[str]) -> str | None:
+        if len(fields) != len(names):
+            return (
+                f"{len(fields)} field{'s' * (len(fields) != 1)} instead of {len(names)} ({', '.join(names)})"
+            )
+        cells = dict(zip(names, fields, strict=True))
+        faults = (c.fault(cells[c.name]) for c in self.columns)
+        return next((f for f in faults if f), None)
+
+    def _refuse(self, text: str, otherwise: str) -> NoReturn:
+        names = self._names(text)
+        for line, fields in self.records(text):
+            fault = self._fault(names, fields)
+            if fault:
+                raise DataError(f"{self.path}, line {line}: {fault}; {MEND}.")
+        raise DataError(f"{self.path}: cannot be read as a table ({otherwise}); fetch it afresh.")
+
+
+def _sound(frame: pd.DataFrame, column: Column) -> bool:
+    values = frame[column.name]
+    if column.kind == "any":
+        return True
+    if column.kind == "text":
+        return bool((values.str.strip() != "").all())
+    return bool(values.between(column.low, column.high).all() and np.isfinite(values).all())

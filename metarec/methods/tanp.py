@@ -1,0 +1,319 @@
+r"""TaNP, the task-adaptive neural process (Lin et al., WWW 2021, section 4).
+
+A task is a user. An encoder maps the labelled interactions to a Gaussian over a latent $z$ (the stochastic process
+of that user), a second encoder and a pool of cluster centres map the support to a task embedding $o$, and $o$
+modulates every hidden layer of the decoder that predicts from $[x | z]$. Implements eq-tanp-2.
+
+Shapes: `x` `[tasks, n, d_x]`, `z` `[tasks, d_z]`, `o` `[tasks, d_task]`, assignments `c` `[tasks, k]`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor, nn
+
+from metarec.data.schema import Schema
+from metarec.layers.ids import Activation, IdEmbedding
+from metarec.layers.mlp import MLP
+from metarec.layers.modulation import FiLMLayer, Modulation
+from metarec.layers.pooling import masked_average, masked_mean
+from metarec.methods.base import Method, Noise, Stage, Terms, options_from
+from metarec.tasks.batch import Query, Support, TaskBatch
+
+
+@dataclass(frozen=True)
+class TaNPOptions:
+    """Every place where paper and released code part, as a switch. Defaults are the released ones.
+
+    Sizes are those of the authors' Last.FM run script. `temperature` is the degree of freedom alpha of eq-tanp-11,
+    `cluster_weight` the lambda of eq-tanp-19, `clusters` the k of the pool.
+    """
+
+    variant: Modulation = "gating"
+    pool: bool = True
+    embed_activation: Activation = "relu"
+    embed_sizes: tuple[int, int] = (32, 16)
+    latent_sizes: tuple[int, ...] = (32, 16, 32)
+    d_posterior: int = 32
+    d_z: int = 32
+    task_sizes: tuple[int, ...] = (32, 32, 16)
+    decoder_sizes: tuple[int, ...] = (32, 32, 16)
+    clusters: int = 10
+    temperature: float = 1.0
+    squared: bool = False
+    output_map: bool = False
+    last_relu: bool = False
+    sigma: Literal["log-variance", "log-sigma"] = "log-variance"
+    likelihood: Literal["mse", "bce"] = "mse"
+    cluster_target: Literal["released", "intended", "none"] = "released"
+    detach_target: bool = True
+    cluster_weight: float = 0.1
+    target: Literal["random", "query"] = "random"
+    context_min: int = 20
+    sample_z: bool = True
+    epochs: int = 150
+    batch: int = 32
+    lr: float = 1e-4
+
+
+# What the paper prints where it differs from the released code (section 4 and 5.2.3).
+PAPER: dict[str, Any] = {
+    "embed_activation": "sigmoid",
+    "embed_sizes": (32, 32),
+    "squared": True,
+    "output_map": True,
+    "last_relu": True,
+    "sigma": "log-sigma",
+    "cluster_target": "intended",
+    "target": "query",
+    "lr": 5e-5,
+}
+
+
+class Gaussian(NamedTuple):
+    """A diagonal Gaussian over `[tasks, d_z]` in mean and log-variance."""
+
+    mu: Tensor
+    logvar: Tensor
+
+
+class Regions(NamedTuple):
+    """Masks `[tasks, n]` over a pooled task: what the prior sees, what the posterior sees, what is predicted."""
+
+    context: Tensor
+    target: Tensor
+    predicted: Tensor
+
+
+class Customised(NamedTuple):
+    """The customization module's output: task mean `t`, assignments `c` `[tasks, k]`, embedding `o`."""
+
+    t: Tensor
+    c: Tensor
+    o: Tensor
+
+
+class TaNP(Method):
+    """The model with its three variants: `film`, `gating` and `none` (the ablation "w/o tm")."""
+
+    per_replica = ("cluster_weight",)
+
+    def __init__(self, schema: Schema, **options: Any):
+        super().__init__()
+        o: TaNPOptions = options_from(TaNPOptions, options, "TaNP")
+        self.options = o
+        self.item_embed = IdEmbedding(schema.n_items, *o.embed_sizes, o.embed_activation)
+        self.user_embed = IdEmbedding(schema.n_users, *o.embed_sizes, o.embed_activation)
+        d_x = 2 * o.embed_sizes[1]
+        self.latent_encoder = MLP((d_x + 1, *o.latent_sizes), last_relu=o.last_relu)
+        self.posterior_hidden = nn.Linear(o.latent_sizes[-1], o.d_posterior)
+        self.posterior_mu = nn.Linear(o.d_posterior, o.d_z)
+        self.posterior_s = nn.Linear(o.d_posterior, o.d_z)
+        d_task = o.task_sizes[-1]
+        if o.variant != "none":
+            self.task_encoder = MLP((d_x + 1, *o.task_sizes), last_relu=o.last_relu)
+            if o.pool:
+                self.cluster_pool = nn.Parameter(nn.init.xavier_uniform_(torch.empty(o.clusters, d_task)))
+            if o.output_map:
+                self.output_map = nn.Linear(d_task, d_task, bias=False)
+        widths = (d_x + o.d_z, *o.decoder_sizes)
+        self.decoder = nn.ModuleList(
+            FiLMLayer(a, b, d_task, o.variant) for a, b in zip(widths[:-1], widths[1:], strict=True)
+        )
+        self.decoder_out = nn.Linear(widths[-1], 1)
+        self.cluster_weight: Tensor
+        self.register_buffer("cluster_weight", torch.tensor(o.cluster_weight))
+
+    def stages(self) -> tuple[Stage, ...]:
+        o = self.options
+        return (Stage("meta-train", epochs=o.epochs, batch=o.batch, lr=o.lr),)
+
+    def embed(self, user: Tensor, item: Tensor) -> Tensor:
+        """$x = [v | u]$, item part first as in the released code: `[tasks, n, d_x]`. The paper prints $[u | v]$."""
+        items = self.item_embed(item)
+        users = self.user_embed(user).expand_as(items)
+        return torch.cat([items, users], -1)
+
+    def encode(self, x: Tensor, labels: Tensor) -> Tensor:
+        """$r_j = h([x_j | y_j])$ for each interaction, `[tasks, n, d_r]`. Implements eq-tanp-7.
+
+        The printed equation has a ReLU after the last layer too (`last_relu`); the released code has none.
+        """
+        return self.latent_encoder(torch.cat([x, labels.unsqueeze(-1)], -1))
+
+    def posterior(self, r: Tensor, mask: Tensor) -> Gaussian:
+        r"""$q(z | \cdot)$ from encoded interactions `r` over `mask`. Implements eq-tanp-9.
+
+        The released code reads the last layer as a log-variance although it is named, and printed as,
+        $\log\sigma$ (switch `sigma`).
+        """
+        hidden = F.relu(self.posterior_hidden(masked_mean(r, mask)))
+        s = self.posterior_s(hidden)
+        return Gaussian(self.posterior_mu(hidden), s if self.options.sigma == "log-variance" else 2 * s)
+
+    def customise(self, x: Tensor, labels: Tensor, mask: Tensor) -> Customised:
+        r"""Task embedding from the context. Implements eq-tanp-10, eq-tanp-11 and eq-tanp-12.
+
+        $c_j \propto (1 + \lVert t - a_j\rVert^2/\alpha)^{-(\alpha+1)/2}$; the released code leaves out the square
+        (`squared`), and both $W_o$ and the sigmoid of $o = \sigma(W_o(t + A c^\top))$ (`output_map`).
+        """
+        o = self.options
+        t = masked_mean(self.task_encoder(torch.cat([x, labels.unsqueeze(-1)], -1)), mask)
+        if not o.pool:
+            return Customised(t, t.new_ones(t.shape[:-1] + (1,)), t)
+        c = student_t(t, self.cluster_pool, o.temperature, squared=o.squared)
+        mixed = t + c @ self.cluster_pool
+        return Customised(t, c, torch.sigmoid(self.output_map(mixed)) if o.output_map else mixed)
+
+    def decode(self, x: Tensor, z: Tensor, o: Tensor | None) -> Tensor:
+        """Output of the adaptive decoder on $[x | z]$, `[tasks, n]`, without an activation at the end."""
+        h = torch.cat([x, z.unsqueeze(-2).expand(*x.shape[:-1], z.shape[-1])], -1)
+        for layer in self.decoder:
+            h = layer(h, o)
+        return self.decoder_out(h).squeeze(-1)
+
+    def draw(self, batch: TaskBatch, generator: Generator) -> Noise:
+        """Uniform keys `order` `[tasks, n]` and `sizes` `[tasks, 2]` for the context and target, normal `eps`."""
+        tasks, n = batch.query.mask.shape[:-1], batch.support.mask.shape[-1] + batch.query.mask.shape[-1]
+        return {
+            "order": torch.rand(*tasks, n, generator=generator, device=generator.device),
+            "sizes": torch.rand(*tasks, 2, generator=generator, device=generator.device),
+            "eps": torch.randn(*tasks, self.options.d_z, generator=generator, device=generator.device),
+        }
+
+    def narrow(self, noise: Noise, support: int, query: int, full_support: int) -> Noise:
+        order = noise["order"]
+        kept = [order[..., :support], order[..., full_support : full_support + query]]
+        return {**noise, "order": torch.cat(kept, -1)}
+
+    def regions(self, batch: TaskBatch, noise: Noise) -> Regions:
+        """Context, target and predicted interactions of each pooled task, as masks `[tasks, n]`.
+
+        `random` (released): the context size is uniform on `context_min`..n-1 and up to n-1 interactions in all
+        are the target, so the target always contains the context and may equal it. A task with no more than
+        `context_min` interactions has n-1 as the lower end. `query` (paper): the context is a fresh draw of as many
+        interactions as the support has, the posterior sees the whole task, the loss only what is not context.
+        """
+        mask = torch.cat([batch.support.mask, batch.query.mask], -1)
+        n = mask.sum(-1, keepdim=True)
+        rank = torch.where(mask, noise["order"], 2.0).argsort(-1).argsort(-1)
+        if self.options.target == "query":
+            context = rank < batch.support.mask.sum(-1, keepdim=True)
+            return Regions(context, mask, mask & ~context)
+        low = torch.clamp(n - 1, max=self.options.context_min)
+        n_context = low + (noise["sizes"][..., :1] * (n - low)).long()
+        n_target = n_context + (noise["sizes"][..., 1:] * (n - n_context)).long()
+        target = rank < n_target
+        return Regions(rank < n_context, target, target)
+
+    def terms(self, batch: TaskBatch, noise: Noise) -> Terms:
+        """The terms of the loss for one random choice of context and target; see `losses`."""
+        return self.losses(batch, self.regions(batch, noise), noise["eps"])
+
+    def losses(self, batch: TaskBatch, regions: Regions, eps: Tensor) -> Terms:
+        r"""The three terms of the loss. Implements eq-tanp-4 and eq-tanp-19.
+
+        `reconstruction`: mean over tasks of the mean squared error (or binary cross-entropy) of the predicted
+        interactions with $z \sim q(z | \text{target})$; `kl`: mean over tasks of
+        $KL(q(z|\text{target}) \| q(z|\text{context}))$, summed over the dimensions of $z$, weight 1;
+        `cluster`: lambda times the clustering loss over this batch.
+        """
+        user, item, labels = pooled(batch)
+        x = self.embed(user, item)
+        r = self.encode(x, labels)
+        prior = self.posterior(r, regions.context)
+        post = self.posterior(r, regions.target)
+        z = post.mu + eps.to(x.dtype) * torch.exp(0.5 * post.logvar)
+        custom = self.customise(x, labels, regions.context) if self.options.variant != "none" else None
+        output = self.decode(x, z, None if custom is None else custom.o)
+        terms = {
+            "reconstruction": reconstruction(output, labels, regions.predicted, self.options.likelihood).mean(),
+            "kl": kl_gaussian(post, prior).mean(),
+        }
+        if custom is not None and self.options.pool and self.options.cluster_target != "none":
+            terms["cluster"] = self.cluster_weight.to(x.dtype) * self.cluster_loss(custom.c)
+        return terms
+
+    def cluster_loss(self, c: Tensor) -> Tensor:
+        r"""$\frac1B\sum_{ij} D_{ij}\log(D_{ij}/C_{ij})$ over the batch. Implements eq-tanp-13.
+
+        `released`: the released code normalises over an axis of size one, so $D \equiv 1$ and the loss is
+        $-\frac1B\sum_{ij}\log c_{ij}$, a pull towards the uniform assignment; no gradient passes through $D$.
+        `intended`: $D$ of eq-tanp-14; `detach_target` holds it constant, as deep embedded clustering does.
+        The paper sums over all training tasks; the code, and we, take the mean over a mini-batch.
+        """
+        if self.options.cluster_target == "released":
+            return -torch.log(c).sum(-1).mean()
+        d = cluster_target(c)
+        d = d.detach() if self.options.detach_target else d
+        return (d * torch.log(d / c)).sum(-1).mean()
+
+    def draw_predict(self, support: Support, query: Query, generator: Generator) -> Noise:
+        if not self.options.sample_z:
+            return {}
+        shape = (*support.mask.shape[:-1], self.options.d_z)
+        return {"eps": torch.randn(shape, generator=generator, device=generator.device)}
+
+    def predict(self, support: Support, query: Query, noise: Noise | None = None) -> Tensor:
+        """Scores `[tasks, n_query]`, with $z$ from $q(z | S)$: its mean, or a draw when `noise` holds `eps`.
+
+        The released code always draws, also at test; the probability is returned under the BCE likelihood.
+        """
+        x = self.embed(support.user, support.item)
+        z, logvar = self.posterior(self.encode(x, support.labels), support.mask)
+        if noise:
+            z = z + noise["eps"].to(x.dtype) * torch.exp(0.5 * logvar)
+        o = self.customise(x, support.labels, support.mask).o if self.options.variant != "none" else None
+        output = self.decode(self.embed(query.user, query.item), z, o)
+        return torch.sigmoid(output) if self.options.likelihood == "bce" else output
+
+    def assignments(self, support: Support) -> Tensor:
+        """Soft cluster assignments `c` `[tasks, k]` of tasks given their support."""
+        x = self.embed(support.user, support.item)
+        return self.customise(x, support.labels, support.mask).c
+
+
+def pooled(batch: TaskBatch) -> tuple[Tensor, Tensor, Tensor]:
+    """Support and query as one list: `user` (`[tasks, 1]` or `[tasks, n]`), `item`, `labels` `[tasks, n]`."""
+    s, q = batch.support, batch.query
+    user = s.user if s.user.shape[-1] == 1 else torch.cat([s.user, q.user], -1)
+    return user, torch.cat([s.item, q.item], -1), torch.cat([s.labels, batch.query_labels], -1)
+
+
+def student_t(t: Tensor, centres: Tensor, alpha: float, *, squared: bool) -> Tensor:
+    r"""$c_j \propto (1 + \lVert t-a_j\rVert^p/\alpha)^{-(\alpha+1)/2}$, $p = 2$ as printed or 1 as released.
+
+    `t` `[tasks, d]`, `centres` `[k, d]` -> `[tasks, k]`, rows summing to one. Implements eq-tanp-11.
+    """
+    square = (t.unsqueeze(-2) - centres).square().sum(-1)
+    distance = square if squared else square.sqrt()
+    return torch.softmax(-(alpha + 1) / 2 * torch.log1p(distance / alpha), -1)
+
+
+def cluster_target(c: Tensor) -> Tensor:
+    r"""$D_{ij} = (c_{ij}^2/f_j) / \sum_{j'} (c_{ij'}^2/f_{j'})$, $f_j = \sum_i c_{ij}$. Implements eq-tanp-14."""
+    weight = c.square() / c.sum(-2, keepdim=True)
+    return weight / weight.sum(-1, keepdim=True)
+
+
+def kl_gaussian(q: Gaussian, p: Gaussian) -> Tensor:
+    r"""$KL(q \| p)$ of diagonal Gaussians, summed over dimensions: `[tasks]`, in nats.
+
+    $\frac12\sum_d\big[(e^{s_q} + (\mu_q-\mu_p)^2)/e^{s_p} - 1 + s_p - s_q\big]$ with log-variances $s$.
+    """
+    ratio = (q.logvar.exp() + (q.mu - p.mu).square()) / p.logvar.exp()
+    return 0.5 * (ratio - 1 + p.logvar - q.logvar).sum(-1)
+
+
+def reconstruction(output: Tensor, labels: Tensor, mask: Tensor, likelihood: str) -> Tensor:
+    """Mean over `mask` of the squared error or of the binary cross-entropy on logits: `[tasks]`.
+
+    Implements eq-tanp-17 (`mse`) and eq-tanp-18 (`bce`); the released code uses the former for 0/1 labels too.
+    """
+    if likelihood == "bce":
+        return masked_average(F.binary_cross_entropy_with_logits(output, labels, reduction="none"), mask)
+    return masked_average((output - labels).square(), mask)

@@ -1,0 +1,386 @@
+"""Training: stages of epochs over shuffled tasks, validation selection, early stop, checkpoints, resume.
+
+Everything works on a stack of `K` replicas (`K = 1` for a lone run); replica `k` sees the numbers it would see
+alone, because order and noise come from its own generator and its selection from its own validation scores.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from metarec import checkpoints
+from metarec.errors import ProtocolError
+from metarec.methods.base import Method, Noise, Stage, initialised
+from metarec.replicas import Stack, stack_noise
+from metarec.tasks.batch import EpisodeTensors, Query, RowBatch, Support, TaskBatch
+from metarec.tasks.episodes import Splits
+
+Evaluate = Callable[[Tensor, EpisodeTensors], dict[str, Tensor]]
+Progress = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which epoch's weights are kept: the last, or the best on validation by `metric`.
+
+    `patience` counts evaluations without improvement before a replica stops; `every` is the number of epochs
+    between evaluations. `watch_test` also scores the test set at every evaluation, as released codes do; the
+    numbers go to the history and are never used to choose.
+    """
+
+    rule: str = "last"
+    metric: str = ""
+    maximise: bool = True
+    every: int = 1
+    patience: int | None = None
+    watch_test: bool = False
+
+    def __post_init__(self) -> None:
+        if self.rule not in ("last", "valid"):
+            raise ProtocolError(f"selection rule {self.rule!r} is unknown; use 'last' or 'valid'.")
+        if self.rule == "valid" and not self.metric:
+            raise ProtocolError("selection on validation needs the name of a metric.")
+
+
+@dataclass
+class Trained:
+    """What training leaves: the stack, the chosen parameters, the chosen epoch and the history of each replica."""
+
+    stack: Stack
+    params: dict[str, Tensor]
+    best_epoch: list[int]
+    history: list[list[dict[str, Any]]]
+    seconds: float = 0.0
+    epochs_run: int = 0
+
+
+@dataclass
+class _Best:
+    """The best validation value of each replica so far, and how long ago it was."""
+
+    value: list[float]
+    epoch: list[int]
+    since: list[int]
+    params: dict[str, Tensor] = field(default_factory=dict)
+
+
+def train(
+    methods: Sequence[Method],
+    splits: Splits | Sequence[Splits],
+    seeds: Sequence[int],
+    selection: Selection,
+    evaluate: Evaluate | None = None,
+    *,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    checkpoint: Path | None = None,
+    checkpoint_seconds: float = 20.0,
+    progress: Progress | None = None,
+) -> Trained:
+    """Train `methods[k]` with seed `seeds[k]`, all as one program.
+
+    `splits` is one for all replicas or one each (of equal sizes). `evaluate(scores, episodes)` gives per-task
+    metrics `[K, tasks]`. With `checkpoint`, an interrupted run goes on where its last checkpoint stood and, on
+    a CPU, ends with the same bits. Raises `ProtocolError` on settings that cannot be trained together.
+    """
+    run = _Run(methods, splits, seeds, selection, evaluate, torch.device(device), dtype)
+    return run.go(checkpoint, checkpoint_seconds, progress)
+
+
+class _Run:
+    """The state of one training: data on the device, the stack, generators, the best so far."""
+
+    def __init__(
+        self,
+        methods: Sequence[Method],
+        splits: Splits | Sequence[Splits],
+        seeds: Sequence[int],
+        selection: Selection,
+        evaluate: Evaluate | None,
+        device: torch.device,
+        dtype: torch.dtype,
+    ):
+        if len(methods) != len(seeds):
+            raise ProtocolError(f"{len(methods)} methods for {len(seeds)} seeds; give one each.")
+        own = [splits] if isinstance(splits, Splits) else list(splits)
+        if len({tuple(len(part) for part in s) for s in own}) != 1 or len(own) not in (1, len(seeds)):
+            raise ProtocolError("replicas need splits of equal sizes, one for all or one each.")
+        for method, seed_splits in zip(methods, own * (len(methods) if len(own) == 1 else 1), strict=True):
+            method.to(dtype).fit(seed_splits.train)
+        self.seeds, self.selection, self.evaluate_fn = list(seeds), selection, evaluate
+        self.device, self.stages = device, methods[0].stages()
+        self.stack = Stack(methods, device)
+        self.data = Splits(*[EpisodeTensors([s[i] for s in own], device, dtype) for i in range(3)])  # type: ignore[arg-type]
+        self.generators = [Generator().manual_seed(_mix(seed, 17)) for seed in seeds]
+        self.best = _Best([float("nan")] * len(seeds), [0] * len(seeds), [0] * len(seeds))
+        self.history: list[list[dict[str, Any]]] = [[] for _ in seeds]
+        self.stage, self.epoch, self.seconds = 0, 0, 0.0
+
+    def go(self, path: Path | None, every_seconds: float, progress: Progress | None) -> Trained:
+        optimiser = self._resume(path)
+        started = saved = time.perf_counter()
+        total = sum(stage.epochs for stage in self.stages)
+        while self.stage < len(self.stages):
+            stage = self.stages[self.stage]
+            if optimiser is None:
+                optimiser = self._begin(stage)
+            last = self.stage == len(self.stages) - 1
+            while self.epoch < stage.epochs and not (last and self._exhausted()):
+                terms = self._epoch(stage, optimiser)
+                self.epoch += 1
+                self._record(stage, terms, last)
+                now = time.perf_counter()
+                if path is not None and now - saved > every_seconds:
+                    self._save(path, optimiser, self.seconds + now - started)
+                    saved = now
+                if progress is not None:
+                    done = sum(s.epochs for s in self.stages[: self.stage]) + self.epoch
+                    progress({"epoch": done, "epochs": total, **_means(terms)})
+            self.stage, self.epoch, optimiser = self.stage + 1, 0, None
+        chosen = self.best.params or {n: p.detach().clone() for n, p in self.stack.params.items()}
+        seconds = self.seconds + time.perf_counter() - started
+        epochs = [len(h) for h in self.history]
+        return Trained(self.stack, chosen, self._chosen_epochs(), self.history, seconds, max(epochs, default=0))
+
+    def _begin(self, stage: Stage) -> torch.optim.Adam:
+        for k, seed in enumerate(self.seeds):
+            with initialised(_mix(seed, 101 + self.stage)):
+                method = self.stack.method(k)
+                method.begin(stage)
+            with torch.no_grad():
+                for name, p in method.named_parameters():
+                    self.stack.params[name][k] = p
+        return self._optimiser(stage)
+
+    def _optimiser(self, stage: Stage) -> torch.optim.Adam:
+        for name, p in self.stack.params.items():
+            p.requires_grad_(not stage.trained or name.startswith(stage.trained))
+            p.grad = None
+        moving = [p for p in self.stack.params.values() if p.requires_grad]
+        return torch.optim.Adam(moving, lr=stage.lr, fused=True)
+
+    def _epoch(self, stage: Stage, optimiser: torch.optim.Adam) -> dict[str, Tensor]:
+        """One pass over the training tasks (or rows); returns the mean of each term, `[K]`."""
+        sums: dict[str, Tensor] = {}
+        steps = 0
+        for args in self._task_batches(stage) if stage.unit == "tasks" else self._row_batches(stage):
+            terms = self.stack.call(stage.terms, *args)
+            optimiser.zero_grad(set_to_none=True)
+            torch.stack(list(terms.values())).sum().backward()
+            optimiser.step()
+            for name, value in terms.items():
+                sums[name] = value.detach() + sums[name] if name in sums else value.detach()
+            steps += 1
+        return {name: value / steps for name, value in sums.items()}
+
+    def _task_batches(self, stage: Stage) -> Any:
+        data: EpisodeTensors = self.data.train  # type: ignore[assignment]
+        order = self._order(data, stage)
+        steps, size = order.shape[1:]
+        noise = self._noise(data, (steps, size))
+        first = data.host_first if len(data.host_first) > 1 else np.zeros(1, np.int64)
+        order = order + first[:, None, None]
+        on_device = torch.as_tensor(order).to(self.device)
+        for step in range(steps):
+            tasks = order[:, step]
+            support, query = int(data.host_support[tasks].max()), int(data.host_query[tasks].max())
+            batch = data.batch(on_device[:, step], support, query)
+            here = {name: value[:, step] for name, value in noise.items()}
+            yield batch, self.stack.skeleton.narrow(here, support, query, data.width_support)
+
+    def _order(self, data: EpisodeTensors, stage: Stage) -> np.ndarray:
+        """Task indices `[K, steps, batch]`, shuffled by each replica's generator; a last incomplete batch is dropped.
+
+        With `stage.window > 1`, each run of `window` batches is sorted by length, so that a batch holds tasks of
+        like length and little padding; the order of the sorted batches is then shuffled alike for all replicas.
+        """
+        n, size = len(data), min(stage.batch, len(data))
+        steps = n // size
+        rows = []
+        for k, generator in enumerate(self.generators):
+            order = torch.randperm(n, generator=generator).numpy()[: steps * size]
+            if stage.window > 1:
+                start = data.host_first[k if len(data.host_first) > 1 else 0]
+                length = (data.host_support + data.host_query)[start + order]
+                chunk = np.arange(steps * size) // (stage.window * size)
+                order = order[np.lexsort((length, chunk))]
+            rows.append(order.reshape(steps, size))
+        stacked = np.stack(rows)
+        if stage.window > 1:
+            stacked = stacked[:, np.random.default_rng([self.stage, self.epoch]).permutation(steps)]
+        return stacked
+
+    def _noise(self, data: EpisodeTensors, shape: tuple[int, int]) -> Noise:
+        """An epoch's noise `[K, steps, tasks, ...]`, drawn replica by replica from shapes alone."""
+        like = _template(shape, data.width_support, data.width_query)
+        drawn = [self.stack.skeleton.draw(like, g) for g in self.generators]
+        if not drawn[0]:
+            return {}
+        return {name: value.to(self.device, non_blocking=True) for name, value in stack_noise(drawn).items()}
+
+    def _row_batches(self, stage: Stage) -> Any:
+        data: EpisodeTensors = self.data.train  # type: ignore[assignment]
+        n = [int(p.offsets[-1]) for p in data.parts]
+        first = np.concatenate([[0], np.cumsum(n)[:-1]])
+        size = min(stage.batch, min(n))
+        steps = min(n) // size
+        many = len(n) > 1
+        order = torch.stack(
+            [
+                torch.randperm(n[k if many else 0], generator=g)[: steps * size] + int(first[k if many else 0])
+                for k, g in enumerate(self.generators)
+            ]
+        ).to(self.device)
+        for step in range(steps):
+            rows: RowBatch = data.rows(order[:, step * size : (step + 1) * size])
+            yield (rows,)
+
+    def _record(self, stage: Stage, terms: dict[str, Tensor], last: bool) -> None:
+        values = {name: value.tolist() for name, value in terms.items()}
+        lines: list[dict[str, Any]] = [
+            {"stage": stage.name, "epoch": self.epoch, **{name: v[k] for name, v in values.items()}}
+            for k in range(self.stack.size)
+        ]
+        if last and self.evaluate_fn is not None and self.epoch % self.selection.every == 0:
+            if self.selection.rule == "valid":
+                self._select(lines)
+            if self.selection.watch_test:
+                for k, scores in enumerate(_listed(self.scores("test"))):
+                    lines[k]["test"] = scores
+        for k, line in enumerate(lines):
+            self.history[k].append(line)
+
+    def _select(self, lines: list[dict[str, Any]]) -> None:
+        """Keep the parameters of every replica that improved on validation and has not run out of patience."""
+        for k, scores in enumerate(_listed(self.scores("valid"))):
+            lines[k]["valid"] = scores
+            value = scores[self.selection.metric]
+            value = value if self.selection.maximise else -value
+            if self._replica_done(k):
+                continue
+            if not (value <= self.best.value[k]):
+                self.best.value[k], self.best.epoch[k], self.best.since[k] = value, self.epoch, 0
+                for name, p in self.stack.params.items():
+                    if name not in self.best.params:
+                        self.best.params[name] = p.detach().clone()
+                    self.best.params[name][k] = p.detach()[k]
+            else:
+                self.best.since[k] += 1
+
+    def scores(self, split: str) -> dict[str, Tensor]:
+        """Mean metrics `[K]` of the present parameters on a split."""
+        data: EpisodeTensors = getattr(self.data, split)
+        assert self.evaluate_fn is not None
+        metrics = self.evaluate_fn(predict(self.stack, data, self.seeds), data)
+        return {name: value.nanmean(-1) for name, value in metrics.items()}
+
+    def _replica_done(self, k: int) -> bool:
+        patience = self.selection.patience
+        return patience is not None and self.best.since[k] >= patience
+
+    def _exhausted(self) -> bool:
+        return self.selection.rule == "valid" and all(self._replica_done(k) for k in range(self.stack.size))
+
+    def _chosen_epochs(self) -> list[int]:
+        return self.best.epoch if self.best.params else [h[-1]["epoch"] if h else 0 for h in self.history]
+
+    def _save(self, path: Path, optimiser: torch.optim.Adam, seconds: float) -> None:
+        tensors = {f"params/{n}": p.detach() for n, p in self.stack.params.items()}
+        tensors |= {f"best/{n}": p for n, p in self.best.params.items()}
+        tensors |= {f"generator/{k}": g.get_state() for k, g in enumerate(self.generators)}
+        for index, state in optimiser.state_dict()["state"].items():
+            tensors |= {f"adam/{index}/{key}": value for key, value in state.items()}
+        best = {"value": self.best.value, "epoch": self.best.epoch, "since": self.best.since}
+        place = {"stage": self.stage, "epoch": self.epoch, "seconds": seconds}
+        checkpoints.save(path, tensors, {**place, "best": best, "history": self.history, "seeds": self.seeds})
+
+    def _resume(self, path: Path | None) -> torch.optim.Adam | None:
+        """Load a checkpoint, if there is one, and return its optimiser; None starts the stage afresh."""
+        if path is None or not path.exists():
+            return None
+        tensors, meta = checkpoints.load(path)
+        if meta["seeds"] != self.seeds:
+            raise ProtocolError(f"{path} belongs to seeds {meta['seeds']}; delete it to start again.")
+        self.stage, self.epoch, self.seconds = meta["stage"], meta["epoch"], meta["seconds"]
+        self.history = meta["history"]
+        groups = checkpoints.grouped(tensors)
+        with torch.no_grad():
+            for name, p in self.stack.params.items():
+                p.copy_(groups["params"][name])
+        self.best = _Best(**meta["best"], params={n: t.to(self.device) for n, t in groups.get("best", {}).items()})
+        for k, g in enumerate(self.generators):
+            g.set_state(groups["generator"][str(k)])
+        optimiser = self._optimiser(self.stages[self.stage])
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, value in groups.get("adam", {}).items():
+            index, key = name.split("/", 1)
+            state.setdefault(int(index), {})[key] = value
+        optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
+        return optimiser
+
+
+def predict(
+    stack: Stack,
+    data: EpisodeTensors,
+    seeds: Sequence[int],
+    params: dict[str, Tensor] | None = None,
+    *,
+    sample: bool = True,
+    chunk: int = 512,
+) -> Tensor:
+    """Scores `[K, tasks, n_query]` of every replica on its tasks; the query's labels are never handed over.
+
+    With `sample`, methods that predict from a random draw (TaNP's z) draw it from the replica's seed, the same at
+    every call; otherwise they use their deterministic prediction.
+    """
+    k, n = stack.size, len(data)
+    noise: Noise = {}
+    if sample:
+        like = _template((n,), data.width_support, data.width_query)
+        drawn = [
+            stack.skeleton.draw_predict(like.support, like.query, Generator().manual_seed(_mix(seed, 29)))
+            for seed in seeds
+        ]
+        noise = stack_noise(drawn) if drawn[0] else {}
+        noise = {name: value.to(data.device) for name, value in noise.items()}
+    first = torch.as_tensor(data.host_first if len(data.host_first) > 1 else np.zeros(k, np.int64))
+    first = first.to(data.device)[:, None]
+    parts = []
+    with torch.no_grad():
+        for start in range(0, n, chunk):
+            index = torch.arange(start, min(start + chunk, n), device=data.device)
+            batch = data.batch(index + first)
+            here = {name: value[:, start : start + chunk] for name, value in noise.items()}
+            parts.append(stack.call("predict", batch.support, batch.query, here, params=params))
+    return torch.cat(parts, 1)
+
+
+def _template(shape: tuple[int, ...], support: int, query: int) -> TaskBatch:
+    """A batch of the right shapes and no content, to draw noise for."""
+    s, q = torch.ones(1, dtype=torch.bool).expand(*shape, support), torch.ones(1, dtype=torch.bool).expand(*shape, query)
+    labels = torch.zeros(1).expand(*shape, support)
+    return TaskBatch(Support(s, s, s, labels), Query(q, q, q), torch.zeros(1).expand(*shape, query))
+
+
+def _mix(seed: int, salt: int) -> int:
+    """A seed of its own for each purpose, so that no two generators share a stream."""
+    return int(np.random.SeedSequence([seed, salt]).generate_state(1, np.uint64)[0] >> 1)
+
+
+def _means(terms: dict[str, Tensor]) -> dict[str, float]:
+    return {name: float(value.mean()) for name, value in terms.items()}
+
+
+def _listed(metrics: dict[str, Tensor]) -> list[dict[str, float]]:
+    """`{name: [K]}` as one dict of floats for each replica."""
+    columns = {name: value.tolist() for name, value in metrics.items()}
+    size = len(next(iter(columns.values())))
+    return [{name: column[k] for name, column in columns.items()} for k in range(size)]
