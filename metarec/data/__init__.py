@@ -1,4 +1,4 @@
-"""Files to `Ratings`: `load` a published data set or the synthetic one, or bring your own with `from_frame`."""
+"""Files to `Ratings`: `load` a published set or the synthetic one, or bring your own with `from_frame`."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ PLANTED: dict[str, Callable[..., Ratings]] = {
 def load(name: str, *, home: Path | None = None, **options: Any) -> Ratings:
     """The rating table of that name; `options` are those of its reader.
 
-    `home` stands in for `data_home()`. Raises `MetarecError` for an unknown name or option and `DataError` for
+    `home` stands in for `data_home()`. Raises `MetarecError` for an unknown name or option, `DataError` for
     missing or damaged files.
     """
     reader = PLANTED.get(name) or READERS.get(name)

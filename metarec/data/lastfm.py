@@ -1,4 +1,4 @@
-"""Last.FM (HetRec 2011) in the three forms the papers use: as published, as MKR cut it, as TaNP shipped it."""
+"""Last.FM (HetRec 2011) in three forms: as published, as MKR cut it, as TaNP shipped it."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _gapless(table: Table, frame: pd.DataFrame, side: str) -> np.ndarray:
 
 
 def tanp_user_order(home: Path) -> np.ndarray:
-    """`[users]`: dense user ids in the order of the shipped `user_list.json`, the list TaNP's split shuffles."""
+    """`[users]`: dense ids in the order of the shipped `user_list.json`, the list TaNP's split shuffles."""
     path = home / "lastfm-tanp" / "user_list.json"
     try:
         order = np.array([int(u) for u in _json(path)], np.int64)

@@ -39,9 +39,10 @@ def read_ml1m(
     """MovieLens-1M in file order; `time` is the fourth column, seconds in the official file.
 
     `fields="melu"`: item rate, genre, director, actor; user gender, age, occupation, zip, with MeLU's
-    vocabularies in MeLU's order, so that indices equal those of its released code (whose actor matrix has 8,030
-    columns, of which its own list fills 7,978). `"official"`: item genre from `movies.dat` and the same user
-    fields. `year=True` adds the year in the title as a last item field, as TaNP's text (not its code) does.
+    vocabularies in MeLU's order, so that indices equal those of its released code (whose actor matrix has
+    8,030 columns, of which its own list fills 7,978). `"official"`: item genre from `movies.dat` and the same
+    user fields. `year=True` adds the year in the title as a last item field (in TaNP's text, not in its
+    code).
     """
     if fields not in ("melu", "official", "none"):
         raise DataError(f"ml-1m: fields={fields!r} is unknown; use 'melu', 'official' or 'none'.")

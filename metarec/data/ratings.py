@@ -31,6 +31,7 @@ class Field:
 
     @property
     def multi(self) -> bool:
+        """Whether an entry may hold several values."""
         return self.values.ndim == 2
 
     @property
@@ -86,10 +87,12 @@ class Ratings:
 
     @property
     def n_users(self) -> int:
+        """Users, with or without ratings."""
         return len(self.users)
 
     @property
     def n_items(self) -> int:
+        """Items, with or without ratings."""
         return len(self.items)
 
     def __len__(self) -> int:
@@ -190,7 +193,7 @@ def make_field(name: str, cells: Sequence[Any]) -> Field:
 
 
 def pack_field(name: str, codes: np.ndarray, counts: np.ndarray, vocabulary: np.ndarray) -> Field:
-    """A multi-valued `Field` from `[sum(counts)]` codes, entry after entry, padded with -1 to `[n, max(counts)]`."""
+    """A multi-valued `Field` from `[sum(counts)]` codes, entry after entry; padded to `[n, max(counts)]`."""
     values = np.full((len(counts), max(int(counts.max(initial=0)), 1)), -1, np.int64)
     values[np.arange(values.shape[1]) < counts[:, None]] = codes
     return Field(name, values, vocabulary, np.asarray(counts, np.int64))
@@ -203,7 +206,7 @@ def _refuse_empty(name: str, codes: np.ndarray) -> None:
 
 
 def _fields(
-    table: pd.DataFrame | None, ids: Sequence[Any] | np.ndarray, side: str, where: str
+    table: pd.DataFrame | None, ids: pd.Index | np.ndarray, side: str, where: str
 ) -> tuple[Field, ...]:
     if table is None:
         return ()
@@ -212,8 +215,9 @@ def _fields(
         raise DataError(f"{where}: {side} {twice!r} has two rows among the {side} fields; keep one.")
     place = table.index.get_indexer(pd.Index(ids))
     if (place < 0).any():
+        first = ids[int(np.argmax(place < 0))]
         raise DataError(
-            f"{where}: {side} {ids[int(np.argmax(place < 0))]!r} has ratings but no row among the {side} fields "
+            f"{where}: {side} {first!r} has ratings but no row among the {side} fields "
             f"({int((place < 0).sum())} such {side}s); add the row or drop its ratings."
         )
     rows = table.iloc[place]
@@ -221,8 +225,8 @@ def _fields(
 
 
 def _check_rows(r: Ratings) -> None:
-    columns = {"user": r.user, "item": r.item, "label": r.label}
-    columns |= {"time": r.time, "scenario": r.scenario, "weight": r.weight}
+    names = ("user", "item", "label", "time", "scenario", "weight")
+    columns = {name: getattr(r, name) for name in names}
     lengths: Mapping[str, int] = {name: len(c) for name, c in columns.items() if c is not None}
     if len(set(lengths.values())) != 1:
         raise DataError(f"{r.name}: columns differ in length ({lengths}); every rating needs all of them.")

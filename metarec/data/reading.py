@@ -21,7 +21,7 @@ _INT64 = 2**63
 
 @dataclass(frozen=True)
 class Column:
-    """A column every row must fill, unless its kind is "any". `low`..`high` bound a numeric one, ends allowed."""
+    """A column every row must fill, unless its kind is "any". Numbers lie in `low`..`high`, ends included."""
 
     name: str
     kind: Literal["int", "number", "text", "any"] = "text"

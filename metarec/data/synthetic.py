@@ -1,4 +1,4 @@
-"""Planted data: small, seeded, and with its own ground truth. What the quick profile of every notebook runs on."""
+"""Planted data: small, seeded, with its own ground truth. The quick profile of every notebook runs on it."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ def synthetic(
         round(clip(3.4 + b_u + b_i + 0.75 a_ui + noise * e)),    a_ui = <t_g(u) + d_u, q_i> / sqrt(factors),
 
     with `e` standard normal, and a popular item is rated more often. Implicit labels: items are taken without
-    replacement with odds proportional to `exp(popularity_i + 1.5 a_ui)` and carry label 1; as many others, drawn
-    uniformly, carry label 0 (one negative a positive, as MKR does); a user then has an even number of rows.
+    replacement with odds proportional to `exp(popularity_i + 1.5 a_ui)` and carry label 1; as many others,
+    drawn uniformly, carry label 0 (one negative a positive, as MKR does), so a user's rows are even.
 
     Informative fields: user occupation (of the group), age (weakly), interests (multi-valued, of the taste);
     item genre (multi-valued, of the factors), studio (of the factors, weakly). Uninformative: user region.
-    `truth.expected[u, i]` is the noise-free rating in `[1, 5]`, or the chance that a listed pair is a positive.
-    Every row belongs to one scenario, a corner of the factor space; `time` is in seconds and orders a user's rows.
+    `truth.expected[u, i]` is the noise-free rating in `[1, 5]`, or the chance that a listed pair is positive.
+    Every row belongs to one scenario, a corner of the factor space; `time` (seconds) orders a user's rows.
 
     Raises `DataError` for sizes that cannot be drawn.
     """
@@ -116,7 +116,7 @@ def _draw_world(rng: np.random.Generator, n_users: int, n_items: int, n_groups: 
 
 
 def _take(rng: np.random.Generator, log_weight: np.ndarray, n: np.ndarray) -> np.ndarray:
-    """`[users, items]` bool: `n[u]` items a user without replacement, odds `exp(log_weight)` (Gumbel top-n)."""
+    """`[users, items]` bool: `n[u]` items without replacement, odds `exp(log_weight)` (Gumbel top-n)."""
     rank = np.argsort(np.argsort(-(log_weight + rng.gumbel(size=log_weight.shape)), axis=1), axis=1)
     return rank < n[:, None]
 
@@ -144,7 +144,7 @@ def _implicit(
 
 
 def _inclusion(log_weight: np.ndarray, n: np.ndarray) -> np.ndarray:
-    """Chance that each item is among the `n[u]` taken: `1 - exp(-c_u w_ui)`, `c_u` such that it sums to `n[u]`.
+    """Chance that an item is among the `n[u]` taken: `1 - exp(-c_u w_ui)`, `c_u` such that it sums to `n[u]`.
 
     Gumbel keys are exponential races, so at the time the n-th item is in, each is in with that chance; fixing
     the time instead of the count is exact as the number of items grows.
