@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import math
 import os
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, get_args
 
 import loops
 import numpy as np
@@ -29,6 +31,7 @@ from metarec.metrics import (
     ranking_set,
     squared_error,
 )
+from metarec.metrics.ranking import Form
 from metarec.metrics.ties import Ties, hypergeometric
 
 PARITY = Path(os.environ.get("METAREC_PARITY", Path(__file__).parent / "parity"))
@@ -54,10 +57,9 @@ def every_metric(ties: Ties = "expected", threshold: float = 2.0) -> tuple[Metri
     """Each form and gain at each cut-off; the names say form/metric@N."""
     metrics = []
     for n in CUTOFFS:
-        for form in ("multiset", "standard"):
-            choice = {"form": form, "threshold": threshold, "ties": ties}
-            metrics.append(Metric(f"{form}/P@{n}", "precision", n, **choice))
-            metrics.append(Metric(f"{form}/MAP@{n}", "average_precision", n, **choice))
+        for form in get_args(Form):
+            plain = Metric(f"{form}/P@{n}", "precision", n, form=form, threshold=threshold, ties=ties)
+            metrics += [plain, replace(plain, name=f"{form}/MAP@{n}", kind="average_precision")]
         metrics.append(Metric(f"multiset/NDCG@{n}", "ndcg", n, gain="exponential", ties=ties))
         metrics.append(Metric(f"standard/NDCG@{n}", "ndcg", n, gain="linear", ties=ties))
         metrics.append(Metric(f"standard/Recall@{n}", "recall", n, threshold=threshold, ties=ties))
@@ -67,7 +69,7 @@ def every_metric(ties: Ties = "expected", threshold: float = 2.0) -> tuple[Metri
 def by_loop(scores: list[float], labels: list[float], threshold: float = 2.0) -> dict[str, float]:
     """The metrics of `every_metric` for one query, by the slow versions, ties in the order given."""
     ranked = loops.best_first(scores, labels)
-    values = {}
+    values: dict[str, float] = {}
     for n in CUTOFFS:
         for form, result in (
             ("multiset", loops.multiset_scores(ranked, n)),
@@ -348,11 +350,10 @@ def test_order_and_padding_do_not_matter(
     metrics = (*every_metric(), *METRIC_SETS["pnmta"])
     plain = evaluate(scores, labels, mask, metrics)
     blank = torch.full((1, padding), data.draw(st.sampled_from([torch.nan, torch.inf, 99.0])))
-    wide = [torch.cat([x, blank], -1) for x in (scores, labels)] + [
-        torch.nn.functional.pad(mask, (0, padding))
-    ]
+    wide_scores, wide_labels = torch.cat([scores, blank], -1), torch.cat([labels, blank], -1)
+    wide_mask = torch.nn.functional.pad(mask, (0, padding))
     order = torch.tensor(data.draw(st.permutations(range(mask.shape[1] + padding))))
-    moved = evaluate(*(x[:, order] for x in wide), metrics)
+    moved = evaluate(wide_scores[:, order], wide_labels[:, order], wide_mask[:, order], metrics)
     for name in plain:
         exact(moved[name], plain[name])
 
@@ -438,6 +439,6 @@ def test_refusals_say_what_and_how_to_mend() -> None:
         ({"kind": "recall", "n": 3, "form": "multiset"}, "standard form only"),
     ],
 )
-def test_impossible_metrics_are_refused(choice: dict, message: str) -> None:
+def test_impossible_metrics_are_refused(choice: dict[str, Any], message: str) -> None:
     with pytest.raises(MetarecError, match=message):
         Metric("X", **choice)
