@@ -1,10 +1,10 @@
 """The one look of every figure in the book.
 
-Figures are opaque white cards with dark ink. A transparent figure would need an ink that reads on white and on
-the dark theme's #121212 at once, and the best such grey reaches only about 4.3 : 1; on its own card the ink
-keeps 17 : 1 in both themes, in JupyterLab, in print and in a code host's dark preview. Colours differ in
-lightness as well as in hue: every one has at least 3 : 1 against the card, and any two stay apart for the
-three common colour-vision deficiencies (tests/test_style.py computes both).
+Figures are opaque white cards with dark ink. A transparent figure would need an ink that reads on white and
+on the dark theme's #121212 at once, and the best such grey reaches only about 4.3 : 1; on its own card the
+ink keeps 17 : 1 in both themes, in JupyterLab, in print and in a code host's dark preview. Colours differ
+in lightness as well as in hue: every one has at least 3 : 1 against the card, and any two stay apart for
+the three common colour-vision deficiencies (tests/test_style.py computes both).
 """
 
 from __future__ import annotations
