@@ -9,8 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from metarec.data.bookcrossing import read_bookcrossing
 from metarec.data.catalog import data_home
-from metarec.data.lastfm import read_tanp
+from metarec.data.douban import read_douban
+from metarec.data.lastfm import read_hetrec, read_mkr, read_tanp
 from metarec.data.movielens import read_ml1m, read_ml100k
 from metarec.data.ratings import Field, Ratings, Truth, from_frame, make_field
 from metarec.data.schema import Schema
@@ -30,9 +32,13 @@ __all__ = [
 ]
 
 READERS: dict[str, Callable[..., Ratings]] = {
+    "lastfm-hetrec": read_hetrec,
+    "lastfm-mkr": read_mkr,
     "lastfm-tanp": read_tanp,
     "ml-1m": read_ml1m,
     "ml-100k": read_ml100k,
+    "book-crossing": read_bookcrossing,
+    "douban-book": read_douban,
 }
 PLANTED: dict[str, Callable[..., Ratings]] = {
     "synthetic": synthetic,

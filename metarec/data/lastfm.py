@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, TypedDict
 
 import numpy as np
 import pandas as pd
 
+from metarec.data import catalog
 from metarec.data.ratings import Ratings
-from metarec.data.reading import Column, Table, read_text
+from metarec.data.reading import Column, Table, read_json
 from metarec.errors import DataError
 
 SPLITS = ("training", "validation", "testing")
@@ -27,6 +27,84 @@ class TaskRows(TypedDict):
     query_ptr: np.ndarray
 
 
+PLAYS = (
+    Column("userID", "int", low=0),
+    Column("artistID", "int", low=0),
+    Column("weight", "int", low=0),
+)
+
+
+def read_hetrec(home: Path) -> Ratings:
+    """Last.FM as published: every row is a positive (label 1), `weight` counts its plays."""
+    table = Table(catalog.folder("lastfm-hetrec", home) / "user_artists.dat", PLAYS, sep="\t", header=True)
+    frame = table.read()
+    table.unique(frame, ("userID", "artistID"))
+    user, users = pd.factorize(frame["userID"], sort=True)
+    item, items = pd.factorize(frame["artistID"], sort=True)
+    return Ratings(
+        name="lastfm-hetrec",
+        kind="implicit",
+        user=user.astype(np.int64),
+        item=item.astype(np.int64),
+        label=np.ones(len(frame), np.float32),
+        users=np.asarray(users),
+        items=np.asarray(items),
+        weight=frame["weight"].to_numpy(np.int64),
+        notes=("Positives only; negatives are drawn when tasks are made.",),
+    )
+
+
+def read_mkr(home: Path, *, seed: int = 555, negatives: bool = True) -> Ratings:
+    """Last.FM cut as MKR does: artists of its knowledge graph, users numbered as they appear, 1:1 negatives.
+
+    An item's id is its line in `item_index2entity_id.txt`. For each user in turn, as many artists as it
+    played are drawn without replacement from all the others by numpy's legacy generator; with MKR's own seed,
+    555, the rows are those of TaNP's `ratings_final.txt`. Positives stand in ascending order here, while
+    MKR's come in the order of a Python set.
+    """
+    place = catalog.folder("lastfm-mkr", home)
+    table = Table(place / "user_artists.dat", PLAYS, sep="\t", header=True)
+    index = Table(
+        place / "item_index2entity_id.txt", (Column("artistID", "int"), Column("entity", "int")), sep="\t"
+    )
+    plays, entities = table.read(), index.read()
+    table.unique(plays, ("userID", "artistID"))
+    index.unique(entities, ("artistID",))
+    known = pd.Index(entities["artistID"])
+    plays = plays[plays["artistID"].isin(known)]
+    user, users = pd.factorize(plays["userID"])
+    item = known.get_indexer(pd.Index(plays["artistID"]))
+    order = np.lexsort((item, user))
+    user, item = user[order].astype(np.int64), item[order].astype(np.int64)
+    label = np.ones(len(user), np.float32)
+    if negatives:
+        user, item, label = _with_negatives(user, item, len(known), seed)
+    return Ratings(
+        name="lastfm-mkr",
+        kind="implicit",
+        user=user,
+        item=item,
+        label=label,
+        users=np.asarray(users),
+        items=known.to_numpy(),
+        notes=(f"One uniform negative a positive, seed {seed}.",) if negatives else ("Positives only.",),
+    )
+
+
+def _with_negatives(
+    user: np.ndarray, item: np.ndarray, n_items: int, seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Behind each user's items, as many others; user by user, because MKR draws one after another."""
+    rng = np.random.RandomState(seed)
+    rows = []
+    for own in np.split(item, np.flatnonzero(np.diff(user)) + 1):
+        others = np.setdiff1d(np.arange(n_items), own, assume_unique=True)
+        rows += [own, rng.choice(others, size=len(own), replace=False)]
+    counts = np.repeat(np.bincount(user), 2)
+    label = np.repeat(np.tile([1.0, 0.0], len(counts) // 2), counts)
+    return np.repeat(np.arange(len(counts)) // 2, counts), np.concatenate(rows), label.astype(np.float32)
+
+
 def read_tanp(home: Path) -> Ratings:
     """TaNP's own rows: `ratings_final.txt`, 21,173 positives and as many sampled negatives.
 
@@ -34,7 +112,7 @@ def read_tanp(home: Path) -> Ratings:
     episodes are drawn by shuffling each user's rows *as listed*: another order gives other tasks.
     """
     table = Table(
-        home / "lastfm-tanp" / "ratings_final.txt",
+        catalog.folder("lastfm-tanp", home) / "ratings_final.txt",
         (Column("user", "int", low=0), Column("item", "int", low=0), Column("label", "int", low=0, high=1)),
         sep="\t",
     )
@@ -65,9 +143,9 @@ def _gapless(table: Table, frame: pd.DataFrame, side: str) -> np.ndarray:
 
 def tanp_user_order(home: Path) -> np.ndarray:
     """`[users]`: dense ids in the order of the shipped `user_list.json`, the list TaNP's split shuffles."""
-    path = home / "lastfm-tanp" / "user_list.json"
+    path = catalog.folder("lastfm-tanp", home) / "user_list.json"
     try:
-        order = np.array([int(u) for u in _json(path)], np.int64)
+        order = np.array([int(u) for u in read_json(path)], np.int64)
     except (TypeError, ValueError) as error:
         raise DataError(f"{path}: not a list of user numbers ({error}); fetch it afresh.") from error
     if not np.array_equal(np.sort(order), np.arange(len(order))):
@@ -78,7 +156,7 @@ def tanp_user_order(home: Path) -> np.ndarray:
 def tanp_tasks(home: Path) -> dict[str, TaskRows]:
     """The tasks TaNP's authors shipped, split by split, as index arrays into the ids of `read_tanp`."""
     path = home / "lastfm-tanp" / "tasks.json"
-    content = _json(path)
+    content = read_json(path)
     try:
         return {split: _task_rows(content[split]) for split in SPLITS}
     except (KeyError, TypeError, ValueError) as error:
@@ -97,10 +175,3 @@ def _task_rows(tasks: list[dict[str, Any]]) -> TaskRows:
         query_label=np.concatenate([np.array(t["query"]["y"], np.float32) for t in tasks]),
         query_ptr=np.cumsum([0] + [len(q) for q in query]),
     )
-
-
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise DataError(f"{path}, line {error.lineno}: not JSON ({error.msg}); fetch it afresh.") from error

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from metarec.data import catalog
 from metarec.data.ratings import Field, Ratings, make_field, pack_field
 from metarec.data.reading import MEND, Column, Table, read_text
 from metarec.errors import DataError
@@ -46,7 +47,7 @@ def read_ml1m(
     """
     if fields not in ("melu", "official", "none"):
         raise DataError(f"ml-1m: fields={fields!r} is unknown; use 'melu', 'official' or 'none'.")
-    folder = home / "ml-1m"
+    folder = catalog.folder("ml-1m", home, extra=fields == "melu")
     table = Table(folder / "ratings.dat", ML1M_RATINGS, sep="::")
     frame = table.read()
     table.unique(frame, ("user", "movie"))
@@ -91,7 +92,7 @@ def read_ml1m(
 
 def read_ml100k(home: Path) -> Ratings:
     """MovieLens 100K in file order: item genre, year; user gender, age (the bins of 1M), occupation, zip."""
-    folder = home / "ml-100k"
+    folder = catalog.folder("ml-100k", home)
     bounds = (("user", 1, np.inf), ("movie", 1, np.inf), ("rating", 1, 5), ("time", 0, np.inf))
     table = Table(folder / "u.data", tuple(Column(n, "int", low, high) for n, low, high in bounds), sep="\t")
     frame = table.read()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NoReturn
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 import pandas as pd
@@ -17,6 +19,7 @@ from metarec.errors import DataError
 MEND = "mend or drop that line, or fetch the file afresh"
 _UNIT = "\x1f"  # stands in for '::', which the C parser cannot split on
 _INT64 = 2**63
+_DOUBLED = re.compile(r'[^;"\\\n]""[^;"\r\n]')  # a quote inside a field, doubled: never in the official dump
 
 
 @dataclass(frozen=True)
@@ -67,13 +70,22 @@ def read_text(path: Path, encodings: Sequence[str] = ("utf-8",)) -> str:
     raise DataError(f"{path}, line {line}: not {encodings[-1]} text; convert the file or fetch it afresh.")
 
 
+def read_json(path: Path) -> Any:
+    """The content of a JSON file; raises `DataError` naming the line where it stops being one."""
+    try:
+        return json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path}, line {error.lineno}: not JSON ({error.msg}); fetch it afresh.") from error
+
+
 @dataclass(frozen=True)
 class Table:
     """A delimited file with one record a line.
 
     `columns` are the ones to read, in file order unless `header` is true, when they are found by name and
     others may stand between them. `quoted` follows the Book-Crossing dump: fields in double quotes, inner
-    quotes escaped by a backslash or doubled.
+    quotes escaped by a backslash or, in copies written by other tools, doubled. `mend` turns the fields of a
+    short record into whole ones, or returns None where it cannot.
     """
 
     path: Path
@@ -82,6 +94,7 @@ class Table:
     header: bool = False
     quoted: bool = False
     encodings: tuple[str, ...] = ("utf-8",)
+    mend: Callable[[list[str]], list[str] | None] | None = None
 
     def read(self) -> pd.DataFrame:
         """All rows, int64, float64 or str by column kind.
@@ -105,7 +118,7 @@ class Table:
                 na_filter=False,
                 skip_blank_lines=False,
                 quoting=csv.QUOTE_MINIMAL if self.quoted else csv.QUOTE_NONE,
-                escapechar="\\" if self.quoted else None,
+                escapechar=self._escape(text),
                 engine="c",
             )
         except (ValueError, OverflowError, pd.errors.ParserError) as error:
@@ -114,6 +127,7 @@ class Table:
             self._refuse(text, "a row does not fit the columns")
         if not len(frame):
             raise DataError(f"{self.path}: a header and no rows; fetch the file afresh.")
+        self._complete(frame, text)
         return frame[wanted]
 
     def records(self, text: str | None = None) -> Iterator[tuple[int, list[str]]]:
@@ -125,7 +139,7 @@ class Table:
                 if number > first:
                     yield number, line.rstrip("\r").split(self.sep)
             return
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=self.sep, escapechar="\\", strict=False)
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=self.sep, escapechar=self._escape(text))
         start = 1
         for number, fields in enumerate(reader):
             if number >= first:
@@ -165,6 +179,24 @@ class Table:
             self.fail(
                 row, f"{key} {frame[key].iloc[row]} has no row in {where}", "add it there or drop the line"
             )
+
+    def _complete(self, frame: pd.DataFrame, text: str) -> None:
+        """Mend or refuse short records; the parser fills them, so they hide where the last cell is empty."""
+        names = list(frame.columns)
+        if frame[names[-1]].dtype.kind in "if":
+            return
+        suspects = (frame[names[-1]] == "").to_numpy()
+        if not suspects.any():
+            return
+        for row, (line, fields) in enumerate(self.records(text)):
+            if suspects[row] and len(fields) != len(names):
+                whole = self.mend(fields) if self.mend else None
+                if whole is None:
+                    raise DataError(f"{self.path}, line {line}: {self._fault(names, fields)}; {MEND}.")
+                frame.iloc[row] = whole
+
+    def _escape(self, text: str) -> str | None:
+        return "\\" if self.quoted and not _DOUBLED.search(text) else None
 
     def _names(self, text: str) -> list[str]:
         if not self.header:
