@@ -32,7 +32,9 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             meta = json.loads((file.metadata() or {})["meta"])
             return {name: file.get_tensor(name) for name in file.keys()}, meta  # noqa: SIM118
     except (SafetensorError, KeyError, json.JSONDecodeError, OSError) as error:
-        raise RecordError(f"{path} is not a readable checkpoint ({error}); delete it to train afresh.") from None
+        raise RecordError(
+            f"{path} is not a readable checkpoint ({error}); delete it to train afresh."
+        ) from None
 
 
 def grouped(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:

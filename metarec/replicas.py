@@ -51,7 +51,9 @@ class Stack:
             return torch.utils._pytree.tree_map(lambda t: t.unsqueeze(0), out)
         return vmap(lambda p, o, b: self._one(name, p, o, b))(params, self.own, batched)
 
-    def _one(self, name: str, params: dict[str, Tensor], own: dict[str, Tensor], args: tuple[Any, ...]) -> Any:
+    def _one(
+        self, name: str, params: dict[str, Tensor], own: dict[str, Tensor], args: tuple[Any, ...]
+    ) -> Any:
         return functional_call(self.skeleton, {**self.shared, **params, **own}, (name, *args))
 
     def method(self, index: int, params: dict[str, Tensor] | None = None) -> Method:

@@ -148,7 +148,9 @@ class _Run:
         chosen = self.best.params or {n: p.detach().clone() for n, p in self.stack.params.items()}
         seconds = self.seconds + time.perf_counter() - started
         epochs = [len(h) for h in self.history]
-        return Trained(self.stack, chosen, self._chosen_epochs(), self.history, seconds, max(epochs, default=0))
+        return Trained(
+            self.stack, chosen, self._chosen_epochs(), self.history, seconds, max(epochs, default=0)
+        )
 
     def _begin(self, stage: Stage) -> torch.optim.Adam:
         for k, seed in enumerate(self.seeds):
@@ -235,7 +237,8 @@ class _Run:
         many = len(n) > 1
         order = torch.stack(
             [
-                torch.randperm(n[k if many else 0], generator=g)[: steps * size] + int(first[k if many else 0])
+                torch.randperm(n[k if many else 0], generator=g)[: steps * size]
+                + int(first[k if many else 0])
                 for k, g in enumerate(self.generators)
             ]
         ).to(self.device)
@@ -315,7 +318,9 @@ class _Run:
         with torch.no_grad():
             for name, p in self.stack.params.items():
                 p.copy_(groups["params"][name])
-        self.best = _Best(**meta["best"], params={n: t.to(self.device) for n, t in groups.get("best", {}).items()})
+        self.best = _Best(
+            **meta["best"], params={n: t.to(self.device) for n, t in groups.get("best", {}).items()}
+        )
         for k, g in enumerate(self.generators):
             g.set_state(groups["generator"][str(k)])
         optimiser = self._optimiser(self.stages[self.stage])
@@ -365,7 +370,10 @@ def predict(
 
 def _template(shape: tuple[int, ...], support: int, query: int) -> TaskBatch:
     """A batch of the right shapes and no content, to draw noise for."""
-    s, q = torch.ones(1, dtype=torch.bool).expand(*shape, support), torch.ones(1, dtype=torch.bool).expand(*shape, query)
+    s, q = (
+        torch.ones(1, dtype=torch.bool).expand(*shape, support),
+        torch.ones(1, dtype=torch.bool).expand(*shape, query),
+    )
     labels = torch.zeros(1).expand(*shape, support)
     return TaskBatch(Support(s, s, s, labels), Query(q, q, q), torch.zeros(1).expand(*shape, query))
 

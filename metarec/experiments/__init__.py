@@ -1,0 +1,110 @@
+"""Experiments by name: `obtain` hands a notebook its records, `execute` does the work behind `metarec run`."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from metarec.errors import ProtocolError, RecordError
+from metarec.experiments.protocol import PROFILES, TRACKS, Protocol, Run
+from metarec.experiments.request import Experiment, Request
+from metarec.records import Record, Store
+
+__all__ = [
+    "Experiment",
+    "Protocol",
+    "Request",
+    "Run",
+    "execute",
+    "experiment",
+    "names",
+    "obtain",
+    "results_root",
+]
+
+_MODULES = ("tanp",)
+
+
+def results_root() -> Path:
+    """The folder of committed records: `METAREC_RESULTS`, or `results/` beside the package."""
+    return Path(os.environ.get("METAREC_RESULTS") or Path(__file__).parents[2] / "results")
+
+
+def scratch_root() -> Path:
+    """Where checkpoints of unfinished runs wait: `.cache/checkpoints` beside the results."""
+    return results_root().parent / ".cache" / "checkpoints"
+
+
+def names() -> dict[str, Experiment]:
+    """Every experiment by its full name, `paper.name`."""
+    found = {}
+    for module in _MODULES:
+        for e in import_module(f"metarec.experiments.{module}").EXPERIMENTS:
+            found[f"{e.paper}.{e.name}"] = e
+    return found
+
+
+def experiment(name: str) -> Experiment:
+    """The experiment of that name; `ProtocolError` listing the names otherwise."""
+    known = names()
+    if name not in known:
+        raise ProtocolError(f"experiment {name!r} is unknown; choose from {', '.join(known)}.")
+    return known[name]
+
+
+def plan(name: str, profile: str, track: str, seeds: int, store: Store) -> list[Run]:
+    """The runs of an experiment for `track` (`published`, `sound` or `both`)."""
+    chosen = experiment(name)
+    wanted = TRACKS if track == "both" else (track,)
+    if track not in (*TRACKS, "both"):
+        raise ProtocolError(f"track {track!r} is unknown; use published, sound or both.")
+    if seeds < 1:
+        raise ProtocolError(f"seeds is {seeds}; ask for at least one.")
+    tracks = tuple(t for t in wanted if t in chosen.tracks)
+    if not tracks:
+        raise ProtocolError(f"{name} has no {track} track; it has {', '.join(chosen.tracks)}.")
+    return chosen.runs(Request(profile, tracks, seeds, store))
+
+
+def execute(
+    name: str, *, profile: str = "full", track: str = "both", seeds: int = 5, store: Store, **how: Any
+) -> list[Record]:
+    """Do what is missing of an experiment (and first of those it needs) and return its records."""
+    from metarec.experiments.runner import run_all
+
+    if profile not in ("quick", "full"):
+        raise ProtocolError(f"profile {profile!r} cannot be run; use quick or full.")
+    if profile == "full":
+        for needed in experiment(name).needs:
+            execute(needed, profile=profile, track="both", seeds=seeds, store=store, **how)
+    return run_all(plan(name, profile, track, seeds, store), store, **how)
+
+
+def obtain(
+    name: str, *, profile: str = "recorded", track: str = "both", seeds: int = 5, device: str = "auto"
+) -> tuple[list[Record], Store]:
+    """Records for a notebook, and the store they sit in.
+
+    `recorded` reads the committed results; `quick` trains on planted data in seconds, into a temporary store;
+    `full` trains on the real data what is not yet recorded, and records it.
+    """
+    if profile not in PROFILES:
+        raise ProtocolError(f"profile {profile!r} is unknown; use {', '.join(PROFILES)}.")
+    chosen = experiment(name)
+    if profile == "recorded":
+        store = Store(results_root())
+        tracks = chosen.tracks if track == "both" else (track,)
+        found = [r for r in store.read(chosen.paper, chosen.name) if r.track in tracks and r.seed < seeds]
+        if not found:
+            raise RecordError(f"no records of {name} under {store.root}; run `metarec run {name}` first.")
+        return found, store
+    if profile == "quick":
+        store = Store(Path(tempfile.mkdtemp(prefix="metarec-quick-")))
+        return execute(
+            name, profile="quick", track=track, seeds=min(seeds, 2), store=store, device=device, quiet=True
+        ), store
+    store = Store(results_root())
+    return execute(name, track=track, seeds=seeds, store=store, device=device, scratch=scratch_root()), store

@@ -91,6 +91,10 @@ class Method(nn.Module):
         """
         raise TypeError(f"{type(self).__name__} does not implement predict().")
 
+    def describe(self, support: Support) -> dict[str, Tensor]:
+        """Diagnostics of tasks given their support: scalars `[tasks]` (averaged in records) or rows `[tasks, d]`."""
+        return {}
+
     def forward(self, call: str, *args: Any) -> Any:
         """Dispatch for `torch.func.functional_call`: `method("terms", batch, noise)`."""
         return getattr(self, call)(*args)

@@ -9,6 +9,7 @@ Shapes: `x` `[tasks, n, d_x]`, `z` `[tasks, d_z]`, `o` `[tasks, d_task]`, assign
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -231,7 +232,9 @@ class TaNP(Method):
         custom = self.customise(x, labels, regions.context) if self.options.variant != "none" else None
         output = self.decode(x, z, None if custom is None else custom.o)
         terms = {
-            "reconstruction": reconstruction(output, labels, regions.predicted, self.options.likelihood).mean(),
+            "reconstruction": reconstruction(
+                output, labels, regions.predicted, self.options.likelihood
+            ).mean(),
             "kl": kl_gaussian(post, prior).mean(),
         }
         if custom is not None and self.options.pool and self.options.cluster_target != "none":
@@ -271,10 +274,16 @@ class TaNP(Method):
         output = self.decode(self.embed(query.user, query.item), z, o)
         return torch.sigmoid(output) if self.options.likelihood == "bce" else output
 
-    def assignments(self, support: Support) -> Tensor:
-        """Soft cluster assignments `c` `[tasks, k]` of tasks given their support."""
+    def describe(self, support: Support) -> dict[str, Tensor]:
+        """Soft cluster assignments `c` `[tasks, k]`, their normalised entropy and largest entry, and sd of $z$."""
         x = self.embed(support.user, support.item)
-        return self.customise(x, support.labels, support.mask).c
+        _, logvar = self.posterior(self.encode(x, support.labels), support.mask)
+        found = {"z_sd": torch.exp(0.5 * logvar).mean(-1)}
+        if self.options.variant != "none" and self.options.pool:
+            c = self.customise(x, support.labels, support.mask).c
+            entropy = -(c * torch.log(c)).sum(-1) / math.log(c.shape[-1])
+            found |= {"assignments": c, "assignment_entropy": entropy, "assignment_max": c.max(-1).values}
+        return found
 
 
 def pooled(batch: TaskBatch) -> tuple[Tensor, Tensor, Tensor]:

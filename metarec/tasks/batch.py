@@ -85,7 +85,9 @@ class EpisodeTensors:
         """Tasks of the first part (all parts of one training have as many)."""
         return len(self.parts[0])
 
-    def batch(self, tasks: Tensor, width_support: int | None = None, width_query: int | None = None) -> TaskBatch:
+    def batch(
+        self, tasks: Tensor, width_support: int | None = None, width_query: int | None = None
+    ) -> TaskBatch:
         """Tasks `[..., tasks]` as a `TaskBatch`, padded to the widths given (default: the widest of all)."""
         start, n_s = self.offsets[tasks], self.n_support[tasks]
         end = self.offsets[tasks + 1]

@@ -33,8 +33,14 @@ class Episodes:
 
     def __post_init__(self) -> None:
         name = f"{self.ratings.name}/{self.split}"
-        if len(self.offsets) != len(self.task) + 1 or self.offsets[0] != 0 or self.offsets[-1] != len(self.rows):
-            raise ProtocolError(f"{name}: offsets do not delimit {len(self.task)} tasks; rebuild the episodes.")
+        if (
+            len(self.offsets) != len(self.task) + 1
+            or self.offsets[0] != 0
+            or self.offsets[-1] != len(self.rows)
+        ):
+            raise ProtocolError(
+                f"{name}: offsets do not delimit {len(self.task)} tasks; rebuild the episodes."
+            )
         if len(self.rows) and (self.rows.min() < 0 or self.rows.max() >= len(self.ratings)):
             raise ProtocolError(f"{name}: a row index lies outside the rating table; rebuild the episodes.")
         if len(np.unique(self.task)) != len(self.task):
@@ -42,7 +48,9 @@ class Episodes:
         if len(np.unique(self.rows)) != len(self.rows):
             raise ProtocolError(f"{name}: a rating is used twice, so support and query are not disjoint.")
         if (self.n_query < 1).any() or (self.n_support < 0).any():
-            raise ProtocolError(f"{name}: every task needs at least one query rating; filter shorter histories.")
+            raise ProtocolError(
+                f"{name}: every task needs at least one query rating; filter shorter histories."
+            )
 
     def __len__(self) -> int:
         return len(self.task)
@@ -111,7 +119,9 @@ class Splits(NamedTuple):
         return self
 
 
-def ragged(ratings: Ratings, tasks: list[tuple[int, np.ndarray]], n_support: np.ndarray, split: str) -> Episodes:
+def ragged(
+    ratings: Ratings, tasks: list[tuple[int, np.ndarray]], n_support: np.ndarray, split: str
+) -> Episodes:
     """Episodes from a list of (task, rows) pairs, support rows first."""
     lengths = np.array([len(rows) for _, rows in tasks], np.int64)
     return Episodes(

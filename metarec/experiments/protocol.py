@@ -1,0 +1,106 @@
+"""Protocol: everything around a method that decides its numbers, frozen; and the runs made of it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from metarec.data import Ratings, data_home, load
+from metarec.data.lastfm import tanp_user_order
+from metarec.errors import ProtocolError
+from metarec.records import digest, run_key
+from metarec.tasks import EPISODE_RULES, Splits, make_episodes
+from metarec.training import Selection
+
+TRACKS = ("published", "sound")
+PROFILES = ("recorded", "quick", "full")
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Data, filters, split and support/query rule, metric sets, selection.
+
+    `rule` names an episode rule and `rule_options` its arguments; `split_per_seed` gives each seed a split of its
+    own. `metric_sets` maps a prefix to a metric set, so that two forms of one metric stand side by side
+    (`"P@5"` and `"std:P@5"`). `sample` draws the latent variable at test, as released; otherwise its mean is used.
+    `deviations` lists the ids of the deviations page that apply. Unknown keys are errors.
+    """
+
+    track: str
+    dataset: str
+    rule: str
+    rule_options: Mapping[str, Any] = field(default_factory=dict)
+    data_options: Mapping[str, Any] = field(default_factory=dict)
+    user_order: str = "ascending"
+    split_per_seed: bool = False
+    metric_sets: Mapping[str, str] = field(default_factory=dict)
+    selection: Selection = field(default_factory=Selection)
+    sample: bool = False
+    deviations: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.track not in TRACKS:
+            raise ProtocolError(f"track {self.track!r} is unknown; use 'published' or 'sound'.")
+        if self.rule not in EPISODE_RULES:
+            raise ProtocolError(
+                f"episode rule {self.rule!r} is unknown; choose from {', '.join(EPISODE_RULES)}."
+            )
+        known = inspect.signature(EPISODE_RULES[self.rule]).parameters
+        for key in self.rule_options:
+            if key not in known:
+                raise ProtocolError(f"episode rule {self.rule!r} has no option {key!r}; see its docstring.")
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any]) -> Protocol:
+        """A protocol from plain values (a notebook, a YAML file); an unknown key is an error."""
+        names = [f.name for f in fields(cls)]
+        for key in given:
+            if key not in names:
+                raise ProtocolError(f"a protocol has no key {key!r}; it has {', '.join(names)}.")
+        values = dict(given)
+        if isinstance(values.get("selection"), Mapping):
+            values["selection"] = Selection(**values["selection"])
+        return cls(**values)
+
+    def plain(self) -> dict[str, Any]:
+        """The protocol as plain values, for hashing and for records."""
+        return asdict(self)
+
+    def ratings(self) -> Ratings:
+        return load(self.dataset, **self.data_options)
+
+    def splits(self, ratings: Ratings, seed: int) -> Splits:
+        """The episodes of this protocol; `seed` matters only when each seed has a split of its own."""
+        options = dict(self.rule_options)
+        if self.split_per_seed:
+            options["seed"] = seed
+        if self.user_order == "shipped" and ratings.name == "lastfm-tanp":
+            options["user_order"] = tanp_user_order(data_home())
+        return make_episodes(ratings, self.rule, **options)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One cell's worth of work: a method with options, under a protocol, with a seed.
+
+    `label` is the row name in tables; `model` the name in `metarec.methods.METHODS`.
+    """
+
+    paper: str
+    experiment: str
+    label: str
+    model: str
+    protocol: Protocol
+    options: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    profile: str = "full"
+
+    @property
+    def config_hash(self) -> str:
+        return digest([self.label, self.model, dict(self.options), self.protocol.plain(), self.profile])
+
+    @property
+    def key(self) -> str:
+        return run_key(self.paper, self.experiment, self.protocol.track, self.config_hash, self.seed)

@@ -1,0 +1,114 @@
+"""Where a number comes from: code, commit, machine, versions."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import os
+import platform
+import resource
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+import metarec
+
+PACKAGE = Path(metarec.__file__).parent
+_ALWAYS = ("metarec.training", "metarec.replicas", "metarec.metrics")
+
+
+@cache
+def code_hash(module: str) -> str:
+    """Digest of the source a method depends on: its module, the trainer, the metrics, and all they import of us.
+
+    Docstrings and comments do not count, so prose can improve without making results stale.
+    """
+    seen: set[str] = set()
+    waiting = [module, *_ALWAYS]
+    while waiting:
+        name = waiting.pop()
+        path = _source(name)
+        if path is None or name in seen:
+            continue
+        seen.add(name)
+        waiting += _imports(path)
+    total = hashlib.sha256()
+    for name in sorted(seen):
+        path = _source(name)
+        assert path is not None
+        total.update(name.encode() + _normalised(path).encode())
+    return total.hexdigest()[:16]
+
+
+def _source(module: str) -> Path | None:
+    base = PACKAGE.joinpath(*module.split(".")[1:])
+    for candidate in (base.with_suffix(".py"), base / "__init__.py"):
+        if module.startswith("metarec.") and candidate.is_file():
+            return candidate
+    return None
+
+
+def _imports(path: Path) -> list[str]:
+    names = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("metarec"):
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return names
+
+
+def _normalised(path: Path) -> str:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
+            and ast.get_docstring(node) is not None
+        ):
+            node.body = node.body[1:]
+    return ast.dump(tree)
+
+
+@cache
+def git_commit() -> str:
+    """The commit of the checkout, with `+` when the package differs from it; `METAREC_COMMIT` overrides."""
+    if "METAREC_COMMIT" in os.environ:
+        return os.environ["METAREC_COMMIT"]
+
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", *words], cwd=PACKAGE, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    try:
+        return git("rev-parse", "--short=12", "HEAD") + (
+            "+" if git("status", "--porcelain", "--", ".") else ""
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU, {platform.machine()}, {torch.get_num_threads()} threads"
+
+
+def peak_memory_mb(device: torch.device) -> float:
+    """Peak memory of this process, in MB: of the device if it has its own, of the process otherwise."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e6
+    kilobyte = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * kilobyte / 1e6
+
+
+def versions() -> dict[str, str]:
+    return {
+        "metarec": metarec.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "pandas": pd.__version__,
+    }

@@ -1,0 +1,49 @@
+"""What is asked of an experiment, and how a setting is chosen from validation records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from metarec.errors import RecordError
+from metarec.experiments.protocol import Run
+from metarec.records import Record, Store
+
+
+@dataclass(frozen=True)
+class Request:
+    """Profile (`quick` or `full`), tracks, number of seeds, and the store that earlier results are read from."""
+
+    profile: str
+    tracks: tuple[str, ...]
+    seeds: int
+    store: Store
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A named grid of runs. `needs` are experiments whose records its runs depend on (a search, say)."""
+
+    paper: str
+    name: str
+    runs: Callable[[Request], list[Run]]
+    tracks: tuple[str, ...] = ("published", "sound")
+    needs: tuple[str, ...] = ()
+
+
+def best_on_validation(records: Sequence[Record], label: str, option: str, *, maximise: bool = True) -> Any:
+    """The value of `option` whose records of `label` have the best mean validation score at the kept epoch.
+
+    Test scores play no part. Raises `RecordError` when the search has no record for `label`.
+    """
+    scores: dict[Any, list[float]] = {}
+    for record in records:
+        if record.method == label:
+            scores.setdefault(record.options[option], []).append(record.extra["valid"])
+    if not scores:
+        raise RecordError(f"no search record for {label!r}; run the experiment's tuning first.")
+    sign = 1.0 if maximise else -1.0
+    return max(scores, key=lambda value: sign * float(np.mean(scores[value])))

@@ -1,0 +1,155 @@
+"""TaNP: which runs each table and figure needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from metarec.experiments.protocol import Protocol, Run
+from metarec.experiments.request import Experiment, Request, best_on_validation
+from metarec.methods.tanp import PAPER
+from metarec.training import Selection
+
+N_SUPPORT = 20
+LEARNING_RATES = (1e-4, 5e-4, 2e-3)
+TUNING_SEEDS = (0, 1)
+LAMBDAS = (0.01, 0.05, 0.1, 0.5, 1.0)
+CLUSTERS = (10, 20, 30, 40, 50)
+
+FLOORS = {
+    "Random ranker": "random",
+    "Item mean": "item-mean",
+    "Popularity": "popularity",
+    "Damped user + item bias": "damped-bias",
+    "Oracle": "oracle",
+}
+
+# The paper's best k for each variant (section 5.6); lambda = 0.1 for both.
+VARIANTS: dict[str, dict[str, Any]] = {
+    "TaNP (w/o tm)": {"variant": "none"},
+    "TaNP (FiLM)": {"variant": "film", "clusters": 10},
+    "TaNP (Gating-FiLM)": {"variant": "gating", "clusters": 20},
+}
+EXTRA: dict[str, dict[str, Any]] = {
+    "TaNP (FiLM), as printed": {"variant": "film", "clusters": 10, **PAPER},
+    "TaNP (Gating-FiLM), as printed": {"variant": "gating", "clusters": 20, **PAPER},
+    "TaNP (Gating-FiLM), no pool": {"variant": "gating", "pool": False},
+}
+# Sizes for seconds on a CPU; the synthetic users have 30 to 60 ratings.
+QUICK: dict[str, Any] = {"epochs": 8, "lr": 3e-3}
+
+
+def protocol(track: str, profile: str, n_support: int = N_SUPPORT) -> Protocol:
+    """The two tracks on Last.FM, or on planted data in the quick profile.
+
+    `published`: the released split with seed 2020, the last epoch, test scored along the way, z drawn at test.
+    `sound`: the same episodes, the epoch with the best standard NDCG@10 on validation, posterior mean at test.
+    Both report the released metric and, with the prefix `std:`, the standard one.
+    """
+    quick = profile == "quick"
+    watch = Selection("last", every=2 if quick else 5, watch_test=True)
+    choose = Selection("valid", "std:NDCG@10", every=1)
+    return Protocol(
+        track=track,
+        dataset="synthetic-implicit" if quick else "lastfm-tanp",
+        rule="tanp",
+        rule_options={"n_support": n_support, "min_query": 10, "max_length": 200, "seed": 2020},
+        user_order="ascending" if quick else "shipped",
+        metric_sets={"": "tanp-released", "std:": "ranking-standard"},
+        selection=watch if track == "published" else choose,
+        sample=track == "published",
+        deviations=("D1", "D2") if track == "published" else (),
+    )
+
+
+def options(track: str, profile: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of a TaNP run: the released clustering target on `published`, the intended one on `sound`."""
+    base: dict[str, Any] = {"cluster_target": "released" if track == "published" else "intended"}
+    return {**base, **given, **(QUICK if profile == "quick" else {})}
+
+
+def table4(request: Request) -> list[Run]:
+    """Table 4: three variants, floors and ceiling on Last.FM; beside them the printed equations and no pool."""
+    runs = []
+    for track in request.tracks:
+        place = protocol(track, request.profile)
+        for label, model in FLOORS.items():
+            runs.append(Run("tanp", "table4", label, model, place, profile=request.profile))
+        for label, given in {**VARIANTS, **EXTRA}.items():
+            chosen = {**given, **_tuned(request, track, label)}
+            runs += _seeds("table4", label, place, options(track, request.profile, chosen), request)
+    return runs
+
+
+def table4_tuning(request: Request) -> list[Run]:
+    """The search behind the sound track: each TaNP row, three learning rates, two seeds, on validation only."""
+    place = protocol("sound", request.profile)
+    runs = []
+    for label, given in {**VARIANTS, **EXTRA}.items():
+        for lr in LEARNING_RATES:
+            chosen = {**options("sound", request.profile, given), "lr": lr}
+            for seed in TUNING_SEEDS:
+                runs.append(_run("table4-tuning", label, place, chosen, seed, request.profile))
+    return runs
+
+
+def fig5(request: Request) -> list[Run]:
+    """Fig 5: P@10 against lambda (k at its best) and against k (lambda = 0.1), both variants."""
+    runs = []
+    for track in request.tracks:
+        place = protocol(track, request.profile)
+        for label, given in _modulated():
+            tuned = _tuned(request, track, label)
+            grid = [{"cluster_weight": value} for value in LAMBDAS]
+            grid += [{"clusters": k} for k in CLUSTERS if k != given["clusters"]]
+            for point in grid:
+                chosen = options(track, request.profile, {"cluster_weight": 0.1, **given, **tuned, **point})
+                runs += _seeds("fig5", label, place, chosen, request)
+    return runs
+
+
+def clusters(request: Request) -> list[Run]:
+    """Assignments under the released clustering target, the intended one and none; lambda 0.1 and 1."""
+    runs = []
+    place = replace(protocol("published", request.profile), selection=Selection("last"))
+    for label, given in _modulated():
+        for target in ("released", "intended", "none"):
+            for weight in (0.1, 1.0) if target != "none" else (0.1,):
+                point = {**given, "cluster_target": target, "cluster_weight": weight}
+                runs += _seeds(
+                    "clusters", label, place, options("published", request.profile, point), request
+                )
+    return runs
+
+
+def _modulated() -> Iterator[tuple[str, dict[str, Any]]]:
+    return ((label, given) for label, given in VARIANTS.items() if given["variant"] != "none")
+
+
+def _tuned(request: Request, track: str, label: str) -> dict[str, Any]:
+    """The learning rate chosen on validation, for the sound track of the full profile."""
+    if track != "sound" or request.profile == "quick":
+        return {}
+    records = request.store.read("tanp", "table4-tuning")
+    return {"lr": best_on_validation(records, label, "lr")}
+
+
+def _seeds(
+    experiment: str, label: str, place: Protocol, given: Mapping[str, Any], request: Request
+) -> list[Run]:
+    return [_run(experiment, label, place, given, seed, request.profile) for seed in range(request.seeds)]
+
+
+def _run(
+    experiment: str, label: str, place: Protocol, given: Mapping[str, Any], seed: int, profile: str
+) -> Run:
+    return Run("tanp", experiment, label, "tanp", place, dict(given), seed, profile)
+
+
+EXPERIMENTS = (
+    Experiment("tanp", "table4-tuning", table4_tuning, tracks=("sound",)),
+    Experiment("tanp", "table4", table4, needs=("tanp.table4-tuning",)),
+    Experiment("tanp", "fig5", fig5, needs=("tanp.table4-tuning",)),
+    Experiment("tanp", "clusters", clusters, tracks=("published",)),
+)

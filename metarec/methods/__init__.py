@@ -1,0 +1,38 @@
+"""Methods by name. One file a method; `make` builds one from its name, a schema and options."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from metarec.data.schema import Schema
+from metarec.errors import ProtocolError
+from metarec.methods.base import Method, Stage, initialised, n_parameters
+
+__all__ = ["METHODS", "Method", "Stage", "initialised", "make", "n_parameters"]
+
+# name -> "module:class"; modules are imported when asked for.
+METHODS: dict[str, str] = {
+    "random": "floors:RandomRanker",
+    "global-mean": "floors:GlobalMean",
+    "item-mean": "floors:ItemMean",
+    "popularity": "floors:Popularity",
+    "damped-bias": "floors:DampedBias",
+    "oracle": "floors:Oracle",
+    "tanp": "tanp:TaNP",
+}
+
+
+def make(name: str, schema: Schema, **options: Any) -> Method:
+    """A fresh method; `ProtocolError` for an unknown name or option."""
+    module, cls = locate(name)
+    method: Method = getattr(import_module(module), cls)(schema, **options)
+    return method
+
+
+def locate(name: str) -> tuple[str, str]:
+    """Module and class of a method."""
+    if name not in METHODS:
+        raise ProtocolError(f"method {name!r} is unknown; choose from {', '.join(METHODS)}.")
+    module, cls = METHODS[name].split(":")
+    return f"metarec.methods.{module}", cls
