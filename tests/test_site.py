@@ -127,6 +127,7 @@ def test_page_in_light(browser: Any, address: str, name: str) -> None:
     visit = Visit(browser, address, name, 1300, "light")
     try:
         check_mathematics(visit.page)
+        check_equations_fit(visit.page)
         check_images(visit.page)
         for width in (1300, 390):
             visit.page.set_viewport_size({"width": width, "height": 900})
@@ -168,6 +169,15 @@ def check_mathematics(page: Any) -> None:
     assert not re.search(r"\\\(|\\\[|\$\$|\\(frac|mathbb|mathcal|begin|tau|sum)\b", prose), (
         "raw TeX in the prose"
     )
+
+
+def check_equations_fit(page: Any) -> None:
+    """At desktop width no displayed formula needs scrolling, so that none hides its end."""
+    cut = page.evaluate(
+        """() => [...document.querySelectorAll('article div.math')]
+            .filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.id || e.textContent.slice(0, 40))"""
+    )
+    assert cut == []
 
 
 def check_images(page: Any) -> None:
