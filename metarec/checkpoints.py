@@ -16,7 +16,7 @@ from metarec.errors import RecordError
 
 
 def save(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
-    """Write `tensors` and `meta` to `path`; a reader sees the old file or the new one, never half of either."""
+    """Write `tensors` and `meta` to `path`; a reader sees the old file or the new one, never a half."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     # JSON has no NaN: it is written as such and read back by Python, which knows it.
@@ -30,7 +30,7 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(str(path), framework="pt") as file:
             meta = json.loads((file.metadata() or {})["meta"])
-            return {name: file.get_tensor(name) for name in file.keys()}, meta  # noqa: SIM118
+            return {name: file.get_tensor(name) for name in file.keys()}, meta
     except (SafetensorError, KeyError, json.JSONDecodeError, OSError) as error:
         raise RecordError(
             f"{path} is not a readable checkpoint ({error}); delete it to train afresh."

@@ -1,4 +1,4 @@
-"""The store of finished runs: one JSON line a run, per-user metrics beside it in Parquet, both replaced atomically."""
+"""The store of finished runs: a JSON line a run, per-user metrics beside it in Parquet, both atomic."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ _NAME = re.compile(r"^[a-z0-9][a-z0-9._-]*$")
 class Record:
     """One finished run.
 
-    `metrics` are means over the tasks of the test split; `sampled`, `curve` and the like live in `extra`. `terms`
-    are the last epoch's training-loss terms, `epochs` the epochs run and `best_epoch` the one kept by `selection`.
+    `metrics` are means over the tasks of the test split; `sampled`, `curve` and the like live in `extra`.
+    `terms` are the last epoch's training-loss terms, `epochs` the epochs run and `best_epoch` the one kept
+    by `selection`.
     `config_hash` digests everything that was asked for, `code_hash` the source files the method imports.
     """
 
@@ -65,6 +66,7 @@ class Record:
 
 
 def run_key(paper: str, experiment: str, track: str, config_hash: str, seed: int) -> str:
+    """The key shared by a run and the record it leaves."""
     return digest([paper, experiment, track, config_hash, seed])
 
 
@@ -76,14 +78,15 @@ def digest(value: Any) -> str:
 class Store:
     """`<root>/<paper>/<experiment>.jsonl` and `.parquet`.
 
-    Per-user rows are written before the line that names them, so a run is in the store entirely or not at all;
-    a lock file keeps several processes apart. A record with a key already there replaces the older one.
+    Per-user rows are written before the line that names them, so a run is in the store entirely or not at
+    all; a lock file keeps several processes apart. A record with a key already there replaces the older one.
     """
 
     def __init__(self, root: Path):
         self.root = Path(root)
 
     def path(self, paper: str, experiment: str) -> Path:
+        """The file of an experiment's records; `RecordError` for names unfit for a file."""
         for name in (paper, experiment):
             if not _NAME.match(name):
                 raise RecordError(
@@ -100,6 +103,7 @@ class Store:
     ) -> None:
         """Add records of one experiment at once."""
         records = list(records)
+        users: list[Mapping[str, np.ndarray] | None]
         users = list(per_user) if per_user is not None else [None] * len(records)
         if not records:
             return
@@ -116,7 +120,7 @@ class Store:
         return self._read(self.path(paper, experiment))
 
     def per_user(self, paper: str, experiment: str, keys: Iterable[str] | None = None) -> pd.DataFrame:
-        """Per-task metrics in long form: columns `key`, `task` (position in the test split) and one a metric."""
+        """Per-task metrics, long: columns `key`, `task` (position in the test split) and one a metric."""
         path = self.path(paper, experiment).with_suffix(".parquet")
         if not path.exists():
             raise RecordError(f"{path} is missing: run `metarec run {paper}.{experiment}` first.")
@@ -154,7 +158,7 @@ class Store:
 
 
 def parse(line: str, where: str) -> Record:
-    """A `Record` from its JSON line; `RecordError` naming file and line when it does not follow the schema."""
+    """A `Record` from its JSON line; `RecordError` naming file and line if it does not follow the schema."""
     try:
         data = json.loads(line)
     except json.JSONDecodeError as error:

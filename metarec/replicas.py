@@ -16,9 +16,9 @@ from metarec.methods.base import Method, Noise
 class Stack:
     """`K` methods of equal shapes with their parameters stacked to `[K, ...]`.
 
-    Buffers named by the method's `per_replica` are stacked too; all other buffers (feature tables, counts) are
-    shared. `call` runs one method of the class for every replica at once, by `torch.func.vmap`; with `K = 1` it
-    runs the plain module on the only slice, so a lone run pays nothing for the machinery.
+    Buffers named by the method's `per_replica` are stacked too; all other buffers (feature tables, counts)
+    are shared. `call` runs one method of the class for every replica at once, by `torch.func.vmap`; with `K
+    = 1` it runs the plain module on the only slice, so a lone run pays nothing for the machinery.
     """
 
     def __init__(self, methods: Sequence[Method], device: torch.device | str = "cpu"):

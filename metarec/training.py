@@ -1,7 +1,8 @@
 """Training: stages of epochs over shuffled tasks, validation selection, early stop, checkpoints, resume.
 
-Everything works on a stack of `K` replicas (`K = 1` for a lone run); replica `k` sees the numbers it would see
-alone, because order and noise come from its own generator and its selection from its own validation scores.
+Everything works on a stack of `K` replicas (`K = 1` for a lone run); replica `k` sees the numbers it would
+see alone, because order and noise come from its own generator and its selection from its own validation
+scores.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class Selection:
 
 @dataclass
 class Trained:
-    """What training leaves: the stack, the chosen parameters, the chosen epoch and the history of each replica."""
+    """What training leaves: the stack, the chosen parameters and epochs, the history of each replica."""
 
     stack: Stack
     params: dict[str, Tensor]
@@ -88,8 +89,8 @@ def train(
     """Train `methods[k]` with seed `seeds[k]`, all as one program.
 
     `splits` is one for all replicas or one each (of equal sizes). `evaluate(scores, episodes)` gives per-task
-    metrics `[K, tasks]`. With `checkpoint`, an interrupted run goes on where its last checkpoint stood and, on
-    a CPU, ends with the same bits. Raises `ProtocolError` on settings that cannot be trained together.
+    metrics `[K, tasks]`. With `checkpoint`, an interrupted run goes on where its last checkpoint stood and,
+    on a CPU, ends with the same bits. Raises `ProtocolError` on settings that cannot be trained together.
     """
     run = _Run(methods, splits, seeds, selection, evaluate, torch.device(device), dtype)
     return run.go(checkpoint, checkpoint_seconds, progress)
@@ -118,7 +119,9 @@ class _Run:
         self.seeds, self.selection, self.evaluate_fn = list(seeds), selection, evaluate
         self.device, self.stages = device, methods[0].stages()
         self.stack = Stack(methods, device)
-        self.data = Splits(*[EpisodeTensors([s[i] for s in own], device, dtype) for i in range(3)])  # type: ignore[arg-type]
+        self.train, self.valid, self.test = (
+            EpisodeTensors([s[i] for s in own], device, dtype) for i in range(3)
+        )
         self.generators = [Generator().manual_seed(_mix(seed, 17)) for seed in seeds]
         self.best = _Best([float("nan")] * len(seeds), [0] * len(seeds), [0] * len(seeds))
         self.history: list[list[dict[str, Any]]] = [[] for _ in seeds]
@@ -184,7 +187,7 @@ class _Run:
         return {name: value / steps for name, value in sums.items()}
 
     def _task_batches(self, stage: Stage) -> Any:
-        data: EpisodeTensors = self.data.train  # type: ignore[assignment]
+        data = self.train
         order = self._order(data, stage)
         steps, size = order.shape[1:]
         noise = self._noise(data, (steps, size))
@@ -199,10 +202,12 @@ class _Run:
             yield batch, self.stack.skeleton.narrow(here, support, query, data.width_support)
 
     def _order(self, data: EpisodeTensors, stage: Stage) -> np.ndarray:
-        """Task indices `[K, steps, batch]`, shuffled by each replica's generator; a last incomplete batch is dropped.
+        """Task indices `[K, steps, batch]`, shuffled by each replica's generator; a last incomplete batch is
+        dropped.
 
-        With `stage.window > 1`, each run of `window` batches is sorted by length, so that a batch holds tasks of
-        like length and little padding; the order of the sorted batches is then shuffled alike for all replicas.
+        With `stage.window > 1`, each run of `window` batches is sorted by length, so that a batch holds
+        tasks of like length and little padding; the order of the sorted batches is then shuffled alike for
+        all replicas.
         """
         n, size = len(data), min(stage.batch, len(data))
         steps = n // size
@@ -229,7 +234,7 @@ class _Run:
         return {name: value.to(self.device, non_blocking=True) for name, value in stack_noise(drawn).items()}
 
     def _row_batches(self, stage: Stage) -> Any:
-        data: EpisodeTensors = self.data.train  # type: ignore[assignment]
+        data = self.train
         n = [int(p.offsets[-1]) for p in data.parts]
         first = np.concatenate([[0], np.cumsum(n)[:-1]])
         size = min(stage.batch, min(n))
@@ -262,7 +267,7 @@ class _Run:
             self.history[k].append(line)
 
     def _select(self, lines: list[dict[str, Any]]) -> None:
-        """Keep the parameters of every replica that improved on validation and has not run out of patience."""
+        """Keep the parameters of each replica that improved on validation and still has patience."""
         for k, scores in enumerate(_listed(self.scores("valid"))):
             lines[k]["valid"] = scores
             value = scores[self.selection.metric]
@@ -280,7 +285,7 @@ class _Run:
 
     def scores(self, split: str) -> dict[str, Tensor]:
         """Mean metrics `[K]` of the present parameters on a split."""
-        data: EpisodeTensors = getattr(self.data, split)
+        data = self.test if split == "test" else self.valid
         assert self.evaluate_fn is not None
         metrics = self.evaluate_fn(predict(self.stack, data, self.seeds), data)
         return {name: value.nanmean(-1) for name, value in metrics.items()}
@@ -343,8 +348,8 @@ def predict(
 ) -> Tensor:
     """Scores `[K, tasks, n_query]` of every replica on its tasks; the query's labels are never handed over.
 
-    With `sample`, methods that predict from a random draw (TaNP's z) draw it from the replica's seed, the same at
-    every call; otherwise they use their deterministic prediction.
+    With `sample`, methods that predict from a random draw (TaNP's z) draw it from the replica's seed, the
+    same at every call; otherwise they use their deterministic prediction.
     """
     k, n = stack.size, len(data)
     noise: Noise = {}

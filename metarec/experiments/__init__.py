@@ -1,4 +1,4 @@
-"""Experiments by name: `obtain` hands a notebook its records, `execute` does the work behind `metarec run`."""
+"""Experiments by name: `obtain` hands a notebook its records, `execute` does the work of `metarec run`."""
 
 from __future__ import annotations
 

@@ -22,9 +22,10 @@ PROFILES = ("recorded", "quick", "full")
 class Protocol:
     """Data, filters, split and support/query rule, metric sets, selection.
 
-    `rule` names an episode rule and `rule_options` its arguments; `split_per_seed` gives each seed a split of its
-    own. `metric_sets` maps a prefix to a metric set, so that two forms of one metric stand side by side
-    (`"P@5"` and `"std:P@5"`). `sample` draws the latent variable at test, as released; otherwise its mean is used.
+    `rule` names an episode rule and `rule_options` its arguments; `split_per_seed` gives each seed a split
+    of its own. `metric_sets` maps a prefix to a metric set, so that two forms of one metric stand side by
+    side (`"P@5"` and `"std:P@5"`). `sample` draws the latent variable at test, as released; otherwise its
+    mean is used.
     `deviations` lists the ids of the deviations page that apply. Unknown keys are errors.
     """
 
@@ -69,6 +70,7 @@ class Protocol:
         return asdict(self)
 
     def ratings(self) -> Ratings:
+        """The rating table this protocol reads."""
         return load(self.dataset, **self.data_options)
 
     def splits(self, ratings: Ratings, seed: int) -> Splits:
@@ -99,8 +101,10 @@ class Run:
 
     @property
     def config_hash(self) -> str:
+        """Digest of everything asked for but the seed."""
         return digest([self.label, self.model, dict(self.options), self.protocol.plain(), self.profile])
 
     @property
     def key(self) -> str:
+        """The key of the record this run leaves."""
         return run_key(self.paper, self.experiment, self.protocol.track, self.config_hash, self.seed)

@@ -24,7 +24,8 @@ _ALWAYS = ("metarec.training", "metarec.replicas", "metarec.metrics")
 
 @cache
 def code_hash(module: str) -> str:
-    """Digest of the source a method depends on: its module, the trainer, the metrics, and all they import of us.
+    """Digest of the source a method depends on: its module, the trainer, the metrics, and all they import of
+    us.
 
     Docstrings and comments do not count, so prose can improve without making results stale.
     """
@@ -91,6 +92,7 @@ def git_commit() -> str:
 
 
 def device_name(device: torch.device) -> str:
+    """What ran it: the GPU's own name, or the kind of processor and the threads used."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"CPU, {platform.machine()}, {torch.get_num_threads()} threads"
@@ -105,6 +107,7 @@ def peak_memory_mb(device: torch.device) -> float:
 
 
 def versions() -> dict[str, str]:
+    """Versions of Python and of the libraries numbers depend on."""
     return {
         "metarec": metarec.__version__,
         "python": platform.python_version(),

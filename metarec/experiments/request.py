@@ -15,7 +15,7 @@ from metarec.records import Record, Store
 
 @dataclass(frozen=True)
 class Request:
-    """Profile (`quick` or `full`), tracks, number of seeds, and the store that earlier results are read from."""
+    """Profile (`quick` or `full`), tracks, number of seeds, and the store earlier results are read from."""
 
     profile: str
     tracks: tuple[str, ...]

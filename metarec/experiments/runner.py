@@ -52,9 +52,10 @@ def run_all(
 ) -> list[Record]:
     """Do every run that has no record yet and return the records of all of them, in the order of `runs`.
 
-    Groups of runs that differ only by seed (or by a setting that may vary between replicas) train as one program
-    of at most `max_replicas`. `jobs` groups at a time, by joblib: `backend` is loky, or dask or ray for a cluster.
-    A group is recorded as soon as it is done; an interrupted one goes on from its checkpoint in `scratch`.
+    Groups of runs that differ only by seed (or by a setting that may vary between replicas) train as one
+    program of at most `max_replicas`. `jobs` groups at a time, by joblib: `backend` is loky, or dask or ray
+    for a cluster. A group is recorded as soon as it is done; an interrupted one goes on from its checkpoint
+    in `scratch`.
     """
     have = {r.key: r for r in _existing(runs, store)}
     todo = [run for run in runs if run.key not in have]

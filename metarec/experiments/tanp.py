@@ -43,9 +43,10 @@ QUICK: dict[str, Any] = {"epochs": 8, "lr": 3e-3}
 def protocol(track: str, profile: str, n_support: int = N_SUPPORT) -> Protocol:
     """The two tracks on Last.FM, or on planted data in the quick profile.
 
-    `published`: the released split with seed 2020, the last epoch, test scored along the way, z drawn at test.
-    `sound`: the same episodes, the epoch with the best standard NDCG@10 on validation, posterior mean at test.
-    Both report the released metric and, with the prefix `std:`, the standard one.
+    `published`: the released split with seed 2020, the last epoch, test scored along the way, z drawn at
+    test.
+    `sound`: the same episodes, the epoch with the best standard NDCG@10 on validation, posterior mean at
+    test. Both report the released metric and, with the prefix `std:`, the standard one.
     """
     quick = profile == "quick"
     watch = Selection("last", every=2 if quick else 5, watch_test=True)
@@ -70,7 +71,7 @@ def options(track: str, profile: str, given: Mapping[str, Any]) -> dict[str, Any
 
 
 def table4(request: Request) -> list[Run]:
-    """Table 4: three variants, floors and ceiling on Last.FM; beside them the printed equations and no pool."""
+    """Table 4: three variants, floors and ceiling on Last.FM; also the printed equations and no pool."""
     runs = []
     for track in request.tracks:
         place = protocol(track, request.profile)
@@ -83,7 +84,7 @@ def table4(request: Request) -> list[Run]:
 
 
 def table4_tuning(request: Request) -> list[Run]:
-    """The search behind the sound track: each TaNP row, three learning rates, two seeds, on validation only."""
+    """The search behind the sound track: each TaNP row, three learning rates, two seeds, by validation."""
     place = protocol("sound", request.profile)
     runs = []
     for label, given in {**VARIANTS, **EXTRA}.items():

@@ -13,11 +13,12 @@ Activation = Literal["relu", "sigmoid"]
 
 
 class IdEmbedding(nn.Module):
-    r"""$u = \sigma(W_2\,\sigma(W_1 e + b_1) + b_2)$ for the one-hot vector $e$ of an id. Implements eq-tanp-6.
+    r"""$u = \sigma(W_2\,\sigma(W_1 e + b_1) + b_2)$ for the one-hot vector $e$ of an id. Implements
+    eq-tanp-6.
 
     `table` holds the columns of $W_1$ as rows `[n, d_hidden]`, so the product with $e$ is a row look-up.
-    The paper has $\sigma$ = sigmoid and size 32; the released code has ReLU and 32 -> 16. Both layers start as
-    PyTorch's Linear on the one-hot vector would: uniform within $1/\sqrt{n}$ and $1/\sqrt{d}$.
+    The paper has $\sigma$ = sigmoid and size 32; the released code has ReLU and 32 -> 16. Both layers start
+    as PyTorch's Linear on the one-hot vector would: uniform within $1/\sqrt{n}$ and $1/\sqrt{d}$.
     """
 
     def __init__(self, n: int, d_hidden: int, d_out: int, activation: Activation = "relu"):

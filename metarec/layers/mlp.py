@@ -34,8 +34,8 @@ class MLP(nn.Module):
 def task_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """A linear layer whose weights may differ by task.
 
-    `x` is `[tasks, n, d_in]`; `weight` `[tasks, d_out, d_in]` and `bias` `[tasks, d_out]`, or without the task
-    axis when shared. Returns `[tasks, n, d_out]`.
+    `x` is `[tasks, n, d_in]`; `weight` `[tasks, d_out, d_in]` and `bias` `[tasks, d_out]`, or without the
+    task axis when shared. Returns `[tasks, n, d_out]`.
     """
     if weight.ndim == 2:
         return F.linear(x, weight, bias)
@@ -47,13 +47,14 @@ def mlp_params(module: MLP, prefix: str = "") -> dict[str, Tensor]:
     """The parameters of an `MLP` as `{prefix + "0.weight": ..., prefix + "0.bias": ...}`."""
     named = {}
     for index, layer in enumerate(module.layers):
+        assert isinstance(layer, nn.Linear)
         named[f"{prefix}{index}.weight"] = layer.weight
         named[f"{prefix}{index}.bias"] = layer.bias
     return named
 
 
 def task_mlp(params: Mapping[str, Tensor], x: Tensor, prefix: str = "") -> Tensor:
-    """Apply an MLP given by `mlp_params`, each tensor shared or with a leading task axis; ReLU between layers."""
+    """Apply an MLP given by `mlp_params`, each tensor shared or with a task axis in front; ReLU between."""
     depth = sum(1 for name in params if name.startswith(prefix) and name.endswith(".weight"))
     for index in range(depth):
         x = task_linear(x, params[f"{prefix}{index}.weight"], params[f"{prefix}{index}.bias"])

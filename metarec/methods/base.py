@@ -22,9 +22,9 @@ Terms = dict[str, Tensor]
 class Stage:
     """One stage of training.
 
-    `terms` names the method of the model whose terms are summed; `unit` says whether it is fed task batches or
-    flat rows; `trained` holds the prefixes of the parameters that move (empty: all of them). `window` is the number
-    of shuffled batches sorted by length together, to save padding (1: plain shuffling).
+    `terms` names the method of the model whose terms are summed; `unit` says whether it is fed task batches
+    or flat rows; `trained` holds the prefixes of the parameters that move (empty: all of them). `window` is
+    the number of shuffled batches sorted by length together, to save padding (1: plain shuffling).
     """
 
     name: str = "meta-train"
@@ -41,9 +41,9 @@ class Method(nn.Module):
     """Base of every recommender in the book.
 
     A subclass gives `terms` and `predict`, both pure in (parameters, batch, noise): no `.item()`, no Python
-    branch on data, no in-place state, so that the same code runs under `torch.func.vmap` over replicas. Noise is
-    drawn apart from its use (`draw`, `draw_predict`), from one generator a replica, so that a replica trained in
-    a stack sees the very numbers it would see alone.
+    branch on data, no in-place state, so that the same code runs under `torch.func.vmap` over replicas.
+    Noise is drawn apart from its use (`draw`, `draw_predict`), from one generator a replica, so that a
+    replica trained in a stack sees the very numbers it would see alone.
 
     `per_replica` names buffers that may differ between stacked replicas (a loss weight, a step size).
     """
@@ -69,7 +69,7 @@ class Method(nn.Module):
         return {}
 
     def narrow(self, noise: Noise, support: int, query: int, full_support: int) -> Noise:
-        """The noise for a batch cut to widths `support` and `query`; override when noise has a position axis."""
+        """The noise for a batch cut to widths `support`, `query`; override if noise has a position axis."""
         return noise
 
     def terms(self, batch: TaskBatch, noise: Noise) -> Terms:
@@ -92,7 +92,7 @@ class Method(nn.Module):
         raise TypeError(f"{type(self).__name__} does not implement predict().")
 
     def describe(self, support: Support) -> dict[str, Tensor]:
-        """Diagnostics of tasks given their support: scalars `[tasks]` (averaged in records) or rows `[tasks, d]`."""
+        """Diagnostics of tasks given their support: scalars `[tasks]` or rows `[tasks, d]`."""
         return {}
 
     def forward(self, call: str, *args: Any) -> Any:

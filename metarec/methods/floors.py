@@ -37,7 +37,7 @@ class _NoOptions:
 
 
 class RandomRanker(Floor):
-    """Equal scores: with ties by expectation this is exactly what a uniformly random ranker scores on average."""
+    """Equal scores: with ties by expectation this is just what a random ranker scores on average."""
 
     def predict(self, support: Support, query: Query, noise: Noise | None = None) -> Tensor:
         return torch.zeros_like(query.mask, dtype=support.labels.dtype)
@@ -45,6 +45,8 @@ class RandomRanker(Floor):
 
 class GlobalMean(Floor):
     r"""The constant $\mu$: the mean label of the training episodes."""
+
+    mean: Tensor
 
     def fit(self, train: Episodes) -> None:
         mean = float(train.ratings.label[train.rows].astype(np.float64).mean())
@@ -55,9 +57,10 @@ class GlobalMean(Floor):
 
 
 class ItemMean(Floor):
-    r"""Damped item mean, $\mu + \sum_u (y_{ui} - \mu) / (n_i + \lambda)$ over the training episodes, $\lambda = 5$."""
+    r"""Damped item mean $\mu + \sum_u (y_{ui}-\mu) / (n_i+\lambda)$ over training episodes, $\lambda = 5$."""
 
     damping = 5.0
+    value: Tensor
 
     def fit(self, train: Episodes) -> None:
         mean, deviation = _damped_items(train, self.schema.n_items, self.damping)
@@ -70,9 +73,11 @@ class ItemMean(Floor):
 class Popularity(Floor):
     r"""How often an item was liked in the training episodes: $\#\{u : y_{ui} \ge \theta\}$.
 
-    $\theta$ is 1 for implicit labels and 4 for ratings of 1 to 5 (the upper 20 % of the scale otherwise). It ranks;
-    it is no prediction of a rating, so errors are not reported for it.
+    $\theta$ is 1 for implicit labels and 4 for ratings of 1 to 5 (the upper 20 % of the scale otherwise). It
+    ranks; it is no prediction of a rating, so errors are not reported for it.
     """
+
+    count: Tensor
 
     def fit(self, train: Episodes) -> None:
         low, high = self.schema.low, self.schema.high
@@ -86,14 +91,16 @@ class Popularity(Floor):
 
 
 class DampedBias(Floor):
-    r"""$\hat y_{ui} = \mu + b_i + b_u$, with $b_u = \sum_{S_u}(y - \mu - b_i)/(|S_u| + \lambda_u)$ from the support.
+    r"""$\hat y_{ui} = \mu + b_i + b_u$, with $b_u = \sum_{S_u}(y - \mu - b_i)/(|S_u| + \lambda_u)$ from the
+    support.
 
-    $b_i$ is the damped item deviation of `ItemMean` (damping 5), $\lambda_u = 5$ (LensKit's form). The strongest
-    method here that adapts to a user without learning anything.
+    $b_i$ is the damped item deviation of `ItemMean` (damping 5), $\lambda_u = 5$ (LensKit's form). The
+    strongest method here that adapts to a user without learning anything.
     """
 
     damping_item = 5.0
     damping_user = 5.0
+    value: Tensor
 
     def fit(self, train: Episodes) -> None:
         mean, deviation = _damped_items(train, self.schema.n_items, self.damping_item)
@@ -111,6 +118,9 @@ class Oracle(Floor):
 
     It looks labels up by (user, item), because no method is handed the labels of a query.
     """
+
+    key: Tensor
+    label: Tensor
 
     def reveal(self, ratings: Ratings) -> None:
         """Hand over the table; called by the experiment, never by the trainer."""

@@ -1,8 +1,8 @@
 r"""TaNP, the task-adaptive neural process (Lin et al., WWW 2021, section 4).
 
-A task is a user. An encoder maps the labelled interactions to a Gaussian over a latent $z$ (the stochastic process
-of that user), a second encoder and a pool of cluster centres map the support to a task embedding $o$, and $o$
-modulates every hidden layer of the decoder that predicts from $[x | z]$. Implements eq-tanp-2.
+A task is a user. An encoder maps the labelled interactions to a Gaussian over a latent $z$ (the stochastic
+process of that user), a second encoder and a pool of cluster centres map the support to a task embedding
+$o$, and $o$ modulates every hidden layer of the decoder that predicts from $[x | z]$. Implements eq-tanp-2.
 
 Shapes: `x` `[tasks, n, d_x]`, `z` `[tasks, d_z]`, `o` `[tasks, d_task]`, assignments `c` `[tasks, k]`.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -30,7 +31,8 @@ from metarec.tasks.batch import Query, Support, TaskBatch
 class TaNPOptions:
     """Every place where paper and released code part, as a switch. Defaults are the released ones.
 
-    Sizes are those of the authors' Last.FM run script. `temperature` is the degree of freedom alpha of eq-tanp-11,
+    Sizes are those of the authors' Last.FM run script. `temperature` is the degree of freedom alpha of
+    eq-tanp-11,
     `cluster_weight` the lambda of eq-tanp-19, `clusters` the k of the pool.
     """
 
@@ -83,7 +85,7 @@ class Gaussian(NamedTuple):
 
 
 class Regions(NamedTuple):
-    """Masks `[tasks, n]` over a pooled task: what the prior sees, what the posterior sees, what is predicted."""
+    """Masks `[tasks, n]` over a pooled task: for the prior, for the posterior, and for the prediction."""
 
     context: Tensor
     target: Tensor
@@ -122,9 +124,7 @@ class TaNP(Method):
             if o.output_map:
                 self.output_map = nn.Linear(d_task, d_task, bias=False)
         widths = (d_x + o.d_z, *o.decoder_sizes)
-        self.decoder = nn.ModuleList(
-            FiLMLayer(a, b, d_task, o.variant) for a, b in zip(widths[:-1], widths[1:], strict=True)
-        )
+        self.decoder = nn.ModuleList(FiLMLayer(a, b, d_task, o.variant) for a, b in pairwise(widths))
         self.decoder_out = nn.Linear(widths[-1], 1)
         self.cluster_weight: Tensor
         self.register_buffer("cluster_weight", torch.tensor(o.cluster_weight))
@@ -134,7 +134,7 @@ class TaNP(Method):
         return (Stage("meta-train", epochs=o.epochs, batch=o.batch, lr=o.lr),)
 
     def embed(self, user: Tensor, item: Tensor) -> Tensor:
-        """$x = [v | u]$, item part first as in the released code: `[tasks, n, d_x]`. The paper prints $[u | v]$."""
+        """$x = [v | u]$ as released (the paper prints $[u | v]$): `[tasks, n, d_x]`."""
         items = self.item_embed(item)
         users = self.user_embed(user).expand_as(items)
         return torch.cat([items, users], -1)
@@ -159,13 +159,13 @@ class TaNP(Method):
     def customise(self, x: Tensor, labels: Tensor, mask: Tensor) -> Customised:
         r"""Task embedding from the context. Implements eq-tanp-10, eq-tanp-11 and eq-tanp-12.
 
-        $c_j \propto (1 + \lVert t - a_j\rVert^2/\alpha)^{-(\alpha+1)/2}$; the released code leaves out the square
-        (`squared`), and both $W_o$ and the sigmoid of $o = \sigma(W_o(t + A c^\top))$ (`output_map`).
+        $c_j \propto (1 + \lVert t - a_j\rVert^2/\alpha)^{-(\alpha+1)/2}$; the released code leaves out the
+        square (`squared`), and both $W_o$ and the sigmoid of $o = \sigma(W_o(t + A c^\top))$ (`output_map`).
         """
         o = self.options
         t = masked_mean(self.task_encoder(torch.cat([x, labels.unsqueeze(-1)], -1)), mask)
         if not o.pool:
-            return Customised(t, t.new_ones(t.shape[:-1] + (1,)), t)
+            return Customised(t, t.new_ones((*t.shape[:-1], 1)), t)
         c = student_t(t, self.cluster_pool, o.temperature, squared=o.squared)
         mixed = t + c @ self.cluster_pool
         return Customised(t, c, torch.sigmoid(self.output_map(mixed)) if o.output_map else mixed)
@@ -178,7 +178,7 @@ class TaNP(Method):
         return self.decoder_out(h).squeeze(-1)
 
     def draw(self, batch: TaskBatch, generator: Generator) -> Noise:
-        """Uniform keys `order` `[tasks, n]` and `sizes` `[tasks, 2]` for the context and target, normal `eps`."""
+        """Uniform `order` `[tasks, n]` and `sizes` `[tasks, 2]` for context and target, normal `eps`."""
         tasks, n = batch.query.mask.shape[:-1], batch.support.mask.shape[-1] + batch.query.mask.shape[-1]
         return {
             "order": torch.rand(*tasks, n, generator=generator, device=generator.device),
@@ -194,10 +194,12 @@ class TaNP(Method):
     def regions(self, batch: TaskBatch, noise: Noise) -> Regions:
         """Context, target and predicted interactions of each pooled task, as masks `[tasks, n]`.
 
-        `random` (released): the context size is uniform on `context_min`..n-1 and up to n-1 interactions in all
-        are the target, so the target always contains the context and may equal it. A task with no more than
-        `context_min` interactions has n-1 as the lower end. `query` (paper): the context is a fresh draw of as many
-        interactions as the support has, the posterior sees the whole task, the loss only what is not context.
+        `random` (released): the context size is uniform on `context_min`..n-1 and up to n-1 interactions in
+        all are the target, so the target always contains the context and may equal it. A task with no more
+        than
+        `context_min` interactions has n-1 as the lower end. `query` (paper): the context is a fresh draw of
+        as many interactions as the support has, the posterior sees the whole task, the loss only what is not
+        context.
         """
         mask = torch.cat([batch.support.mask, batch.query.mask], -1)
         n = mask.sum(-1, keepdim=True)
@@ -275,7 +277,7 @@ class TaNP(Method):
         return torch.sigmoid(output) if self.options.likelihood == "bce" else output
 
     def describe(self, support: Support) -> dict[str, Tensor]:
-        """Soft cluster assignments `c` `[tasks, k]`, their normalised entropy and largest entry, and sd of $z$."""
+        """Assignments `c` `[tasks, k]`, their normalised entropy and largest entry, and the sd of $z$."""
         x = self.embed(support.user, support.item)
         _, logvar = self.posterior(self.encode(x, support.labels), support.mask)
         found = {"z_sd": torch.exp(0.5 * logvar).mean(-1)}
@@ -287,7 +289,7 @@ class TaNP(Method):
 
 
 def pooled(batch: TaskBatch) -> tuple[Tensor, Tensor, Tensor]:
-    """Support and query as one list: `user` (`[tasks, 1]` or `[tasks, n]`), `item`, `labels` `[tasks, n]`."""
+    """Support and query as one: `user` (`[tasks, 1]` or `[tasks, n]`), `item`, `labels` `[tasks, n]`."""
     s, q = batch.support, batch.query
     user = s.user if s.user.shape[-1] == 1 else torch.cat([s.user, q.user], -1)
     return user, torch.cat([s.item, q.item], -1), torch.cat([s.labels, batch.query_labels], -1)
@@ -321,7 +323,8 @@ def kl_gaussian(q: Gaussian, p: Gaussian) -> Tensor:
 def reconstruction(output: Tensor, labels: Tensor, mask: Tensor, likelihood: str) -> Tensor:
     """Mean over `mask` of the squared error or of the binary cross-entropy on logits: `[tasks]`.
 
-    Implements eq-tanp-17 (`mse`) and eq-tanp-18 (`bce`); the released code uses the former for 0/1 labels too.
+    Implements eq-tanp-17 (`mse`) and eq-tanp-18 (`bce`); the released code uses the former for 0/1 labels
+    too.
     """
     if likelihood == "bce":
         return masked_average(F.binary_cross_entropy_with_logits(output, labels, reduction="none"), mask)

@@ -112,7 +112,7 @@ class EpisodeTensors:
     def _side(self, start: Tensor, length: Tensor, width: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         position = torch.arange(width, device=self.device)
         mask = position < length[..., None]
-        # A padded entry repeats a row of its own task, so every index is valid; the mask keeps it out of sums.
+        # A padded entry repeats a row of its own task, so every index is valid; the mask drops it.
         index = start[..., None] + torch.minimum(position, (length[..., None] - 1).clamp(min=0))
         index = index.clamp(max=len(self.item) - 1)
         user = self.user[index[..., :1] if self.single_user else index]

@@ -16,8 +16,8 @@ from metarec.errors import ProtocolError
 class Episodes:
     """Ragged tasks as row indices, frozen.
 
-    Task `t` owns `rows[offsets[t]:offsets[t+1]]` of `ratings`; the first `n_support[t]` of them are its support
-    set, the others its query set. `task[t]` is the user (or scenario) the task belongs to.
+    Task `t` owns `rows[offsets[t]:offsets[t+1]]` of `ratings`; the first `n_support[t]` of them are its
+    support set, the others its query set. `task[t]` is the user (or scenario) the task belongs to.
 
     Raises `ProtocolError` when a row belongs to two tasks or to support and query at once, when a task has no
     query, or when the indices do not fit the table.
@@ -109,6 +109,7 @@ class Splits(NamedTuple):
 
     @property
     def split_id(self) -> str:
+        """One digest for the three parts."""
         return hashlib.sha256("".join(part.split_id for part in self).encode()).hexdigest()[:16]
 
     def check_disjoint(self) -> Splits:

@@ -26,9 +26,9 @@ def tanp_episodes(
 
     Users are shuffled once and cut 70 / 10 / 20 before any filter. Items that no training user has (all 70 %,
     not only those who yield an episode) leave the test histories; validation is not cleaned. A user is kept
-    when `n_support + min_query <= length <= max_length`; one shuffle of the history makes the first `n_support`
-    rows the support and all the others the query. `user_order` is the list the shuffle starts from (the order
-    shipped with the authors' data; ascending ids by default).
+    when `n_support + min_query <= length <= max_length`; one shuffle of the history makes the first
+    `n_support` rows the support and all the others the query. `user_order` is the list the shuffle starts
+    from (the order shipped with the authors' data; ascending ids by default).
 
     Paper, section 5.1, says 40..200 ratings and negatives in query sets only; the released data uses 30..200
     and pools negatives into support and query alike (facts of the protocol: deviations page).
@@ -77,10 +77,10 @@ def cold_start_episodes(
 ) -> Splits:
     """PNMTA's cold-start rule: users with `shortest..longest` ratings; the last `n_query` are the query.
 
-    `order="time"` sorts a history by time, ties by item id; `order="shuffle"` by a seeded draw (MeLU's way, and
-    the only one where no time is known). Users are split at random, `test_share` for test and `valid_share` of
-    the others for validation. The paper (section 4.1, appendix C) states neither the split nor the order.
-    Vectorised: nothing loops over users.
+    `order="time"` sorts a history by time, ties by item id; `order="shuffle"` by a seeded draw (MeLU's way,
+    and the only one where no time is known). Users are split at random, `test_share` for test and
+    `valid_share` of the others for validation. The paper (section 4.1, appendix C) states neither the split
+    nor the order. Vectorised: nothing loops over users.
     """
     if order not in ("time", "shuffle"):
         raise ProtocolError(f"order {order!r} is unknown; use 'time' or 'shuffle'.")
