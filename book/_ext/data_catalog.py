@@ -1,4 +1,4 @@
-"""The directive `{data-catalog}`: the data sets that `metarec.data.catalog` knows, so that no page repeats it."""
+"""The directive `{data-catalog}`: the data sets of `metarec.data.catalog`, so that no page repeats them."""
 
 from __future__ import annotations
 
