@@ -100,10 +100,19 @@ class Ratings:
 
     @property
     def sha256(self) -> str:
-        """Digest of the rows and ids: two tables with the same digest give the same episodes."""
+        """Digest of rows, ids, order in time and scenarios: equal digests give equal episodes.
+
+        Time enters as the order it puts a user's rows in (ties by item), so that copies whose clocks differ
+        but agree on the order are one data set.
+        """
         if "sha256" not in self._cache:
             digest = hashlib.sha256()
-            for array in (self.user, self.item, self.label):
+            arrays = [self.user, self.item, self.label]
+            if self.time is not None:
+                arrays.append(np.lexsort((self.item, self.time, self.user)))
+            if self.scenario is not None:
+                arrays.append(self.scenario)
+            for array in arrays:
                 digest.update(np.ascontiguousarray(array).tobytes())
             for ids in (self.users, self.items):
                 digest.update("\n".join(map(str, ids.tolist())).encode())
@@ -134,7 +143,7 @@ def from_frame(
     `user_fields` and `item_fields` are frames indexed by raw id, one column a field; a cell holding a list or
     tuple makes the field multi-valued. Raises `DataError`, naming `where`, the row and the mend, for missing
     columns, labels that are not finite numbers, missing ids, repeated (user, item[, scenario]) pairs, and
-    users or items without a row in a given field table.
+    users or items without a row in a given field table. `time` may hold integers or timestamps.
     """
     needed = [c for c in (user, item, label, time, scenario) if c is not None]
     missing = [c for c in needed if c not in frame.columns]
@@ -171,12 +180,26 @@ def from_frame(
         label=labels.astype(np.float32),
         users=np.asarray(users),
         items=np.asarray(items),
-        time=None if time is None else frame[time].to_numpy(np.int64),
+        time=None if time is None else _times(frame[time], where),
         user_fields=_fields(user_fields, users, "user", where),
         item_fields=_fields(item_fields, items, "item", where),
         scenario=None if scenario_code is None else scenario_code.astype(np.int64),
         scenarios=None if scenarios is None else np.asarray(scenarios),
     )
+
+
+def _times(column: pd.Series, where: str) -> np.ndarray:
+    if pd.api.types.is_datetime64_any_dtype(column) and not column.isna().any():
+        return column.astype("int64").to_numpy()
+    numbers = pd.to_numeric(column, errors="coerce").to_numpy(np.float64)
+    whole = np.isfinite(numbers) & (numbers == np.floor(numbers))
+    if not whole.all():
+        row = int(np.argmin(whole))
+        raise DataError(
+            f"{where}, row {row + 1}: time {column.iloc[row]!r} is neither an integer nor a timestamp; "
+            "mend or drop the row."
+        )
+    return pd.to_numeric(column).to_numpy(np.int64)
 
 
 def make_field(name: str, cells: Sequence[Any]) -> Field:
@@ -244,10 +267,17 @@ def _check_rows(r: Ratings) -> None:
 
 
 def _check_field(name: str, side: str, n: int, f: Field) -> None:
+    if f.values.dtype != np.int64:
+        raise DataError(f"{name}: {side} field {f.name!r} holds {f.values.dtype}, not int64 indices.")
     if len(f.values) != n:
         raise DataError(f"{name}: {side} field {f.name!r} has {len(f.values)} rows for {n} {side}s.")
     low = -1 if f.multi else 0
     if f.values.size and (f.values.min() < low or f.values.max() >= f.size):
         raise DataError(f"{name}: {side} field {f.name!r} has a value outside its vocabulary.")
-    if f.multi and (f.counts is None or not np.array_equal((f.values >= 0).sum(1), f.counts)):
+    if f.multi and (f.counts is None or not _packed(f.values, f.counts)):
         raise DataError(f"{name}: {side} field {f.name!r} has counts that do not match its values.")
+
+
+def _packed(values: np.ndarray, counts: np.ndarray) -> bool:
+    """Whether each row holds its valid entries first and padding behind."""
+    return np.array_equal(values >= 0, np.arange(values.shape[1]) < counts[:, None])
