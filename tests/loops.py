@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from metarec.data.schema import Schema
+from metarec.tasks.batch import TaskBatch
 
 
 def best_first(scores: Sequence[float], labels: Sequence[float]) -> list[float]:
@@ -62,3 +69,60 @@ def ndcg(ranked: Sequence[float], n: int, gain: str) -> float:
     """DCG over the DCG of the best order."""
     best = dcg(sorted(ranked, reverse=True), n, gain)
     return dcg(ranked, n, gain) / best if best > 0 else math.nan
+
+
+def dense_pair(tables: Mapping[str, Tensor], schema: Schema, user: int, item: int) -> Tensor:
+    """The vector of one pair the released way: every field a multi-hot vector times its matrix."""
+    parts = []
+    for side, n in (("item", item), ("user", user)):
+        for f in schema.item_fields if side == "item" else schema.user_fields:
+            hot = torch.zeros(f.size, dtype=torch.float64)
+            hot[[int(v) for v in np.atleast_1d(f.values[n]) if v >= 0]] = 1.0
+            count = hot.sum() if hot.any() else 1.0
+            parts.append(hot @ tables[f"{side}.{f.name}"] / count)
+    return torch.cat(parts)
+
+
+def mlp(weights: Mapping[str, Tensor], x: Tensor) -> Tensor:
+    """Linear layers `0.weight`, `0.bias`, `1.weight`, ... with ReLU between: `[n, d] -> [n]`."""
+    depth = sum(name.endswith(".weight") for name in weights)
+    for k in range(depth):
+        x = x @ weights[f"{k}.weight"].T + weights[f"{k}.bias"]
+        x = x.relu() if k < depth - 1 else x
+    return x.squeeze(-1)
+
+
+def inner_loop(
+    loss: Callable[[Mapping[str, Tensor]], Tensor],
+    weights: Mapping[str, Tensor],
+    moved: Collection[str],
+    steps: int,
+    lr: float | Tensor,
+    order: str = "second",
+) -> dict[str, Tensor]:
+    """Gradient steps of one task on the weights named by `moved`, by autograd with its graph kept."""
+    now = dict(weights)
+    for _ in range(steps):
+        value = loss(now)
+        slopes = torch.autograd.grad(value, [now[name] for name in moved], create_graph=order == "second")
+        for name, slope in zip(moved, slopes, strict=True):
+            now[name] = now[name] - lr * slope
+    return now
+
+
+def real_entries(
+    batch: TaskBatch,
+) -> Iterator[tuple[list[tuple[int, int, float]], list[tuple[int, int, float]]]]:
+    """The support and the query of each task as lists of (user, item, label), without padding."""
+    s, q = batch.support, batch.query
+    sides = ((s.user, s.item, s.mask, s.labels), (q.user, q.item, q.mask, batch.query_labels))
+    for task in range(len(s.item)):
+        support, query = (
+            [
+                (int(user[task, j if user.shape[1] > 1 else 0]), int(item[task, j]), float(label[task, j]))
+                for j in range(item.shape[1])
+                if mask[task, j]
+            ]
+            for user, item, mask, label in sides
+        )
+        yield support, query

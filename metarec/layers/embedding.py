@@ -19,7 +19,7 @@ MAX_PAIRS = 2**25
 
 
 def side_fields(schema: Schema, side: str) -> tuple[Field, ...]:
-    """The fields of the users or of the items; a side without any gets one, `id`, with a value of its own each."""
+    """The fields of one side, `user` or `item`; without any, one field `id` with a value of its own each."""
     fields, n = (
         (schema.user_fields, schema.n_users) if side == "user" else (schema.item_fields, schema.n_items)
     )
@@ -30,13 +30,14 @@ class FieldEmbedding(nn.Module):
     r"""The concatenated embeddings of the fields of one side, `[..., n_fields * d]`.
 
     A single-valued field looks up the row of its value. A multi-valued one takes the mean of the rows of its
-    values, $\frac{1}{c}\sum_{v} m_v\,\theta_v$ with $m$ the multi-hot vector and $c$ its number of ones; an entry
-    without any value gives zeros (the released MeLU divides by zero there). Tables are `[values, d]`: standard
-    normal for single-valued fields and uniform within $1/\sqrt{\text{values}}$ for multi-valued ones, as the
-    Embedding and the bias-free Linear of the released MeLU start.
+    values, $\frac{1}{c}\sum_{v} m_v\,\theta_v$ with $m$ the multi-hot vector and $c$ its number of ones; an
+    entry without any value gives zeros (the released MeLU divides by zero there). Tables are `[values, d]`:
+    standard normal for single-valued fields and uniform within $1/\sqrt{\text{values}}$ for multi-valued
+    ones, as the Embedding and the bias-free Linear of the released MeLU start.
 
-    Feature tables are index buffers: shared by stacked replicas, left out of checkpoints. `pairs` also keeps, for
-    multi-valued fields of few enough entries, how many values each pair of entries shares (see `overlap`).
+    Feature tables are index buffers: shared by stacked replicas, left out of checkpoints. `pairs` also keeps,
+    for multi-valued fields of few enough entries, how many values each pair of entries shares (see
+    `overlap`).
     """
 
     def __init__(self, fields: Sequence[Field], d: int, *, pairs: bool = False):
@@ -59,7 +60,7 @@ class FieldEmbedding(nn.Module):
         return torch.cat([self._embed(name, chosen[name], index) for name in self.fields], -1)
 
     def overlap(self, left: Tensor, right: Tensor) -> Tensor:
-        r"""$m_i \cdot m_j / (c_i c_j)$ of each field: `left` `[..., a]`, `right` `[..., b]` -> `[..., fields, a, b]`.
+        r"""$m_i \cdot m_j / (c_i c_j)$ of each field: `[..., a]`, `[..., b]` -> `[..., fields, a, b]`.
 
         By so much does a gradient step that entry $j$ asks of the rows of a table move the embedding of entry
         $i$. For a single-valued field it says whether the two values agree.
@@ -70,16 +71,16 @@ class FieldEmbedding(nn.Module):
         values = self.get_buffer(f"{name}_values")
         if not self.fields[name]:
             return F.embedding(values[index], table)
-        share = self.get_buffer(f"{name}_share")
+        count = self.get_buffer(f"{name}_count").to(table.dtype).clamp(min=1).unsqueeze(-1)
         entries, owner = self.get_buffer(f"{name}_entries"), self.get_buffer(f"{name}_owner")
         # Either way costs as many rows as it looks up, and the shapes say which looks up fewer.
         if len(entries) <= index.numel() * values.shape[1]:
             rows = table.index_select(0, entries)
             total = rows.new_zeros(len(values), rows.shape[-1]).index_add(0, owner, rows)
-            return F.embedding(index, total * share.unsqueeze(-1))
+            return F.embedding(index, total / count)
         chosen = values[index]
         rows = F.embedding(chosen.clamp(min=0), table) * (chosen >= 0).unsqueeze(-1)
-        return rows.sum(-2) * share[index].unsqueeze(-1)
+        return rows.sum(-2) / count[index]
 
     def _overlap(self, name: str, left: Tensor, right: Tensor) -> Tensor:
         values, dtype = self.get_buffer(f"{name}_values"), self.tables[name].dtype
@@ -87,26 +88,25 @@ class FieldEmbedding(nn.Module):
             return (values[left].unsqueeze(-1) == values[right].unsqueeze(-2)).to(dtype)
         if name in self.paired:
             pair = left.unsqueeze(-1) * len(values) + right.unsqueeze(-2)
-            count = self.get_buffer(f"{name}_pairs")[pair].to(dtype)
+            shared = self.get_buffer(f"{name}_pairs")[pair]
         else:
-            count = _count_shared(values[left], values[right]).to(dtype)
-        share = self.get_buffer(f"{name}_share")
-        return count * share[left].unsqueeze(-1) * share[right].unsqueeze(-2)
+            shared = _count_shared(values[left], values[right])
+        count = self.get_buffer(f"{name}_count").clamp(min=1)
+        return shared.to(dtype) / (count[left].unsqueeze(-1) * count[right].unsqueeze(-2))
 
     def _keep(self, name: str, values: np.ndarray) -> None:
         self.register_buffer(name, torch.as_tensor(np.ascontiguousarray(values)), persistent=False)
 
     def _keep_entries(self, name: str, values: np.ndarray) -> None:
         owner, slot = np.nonzero(values >= 0)
-        count = np.bincount(owner, minlength=len(values))
-        share = np.divide(1.0, count, out=np.zeros(len(values)), where=count > 0)
         self._keep(f"{name}_owner", owner)
         self._keep(f"{name}_entries", values[owner, slot])
-        self._keep(f"{name}_share", share.astype(torch.zeros(()).numpy().dtype))
+        self._keep(f"{name}_count", np.bincount(owner, minlength=len(values)))
 
 
 class PairEncoder(nn.Module):
-    r"""Interaction vectors $v_x = [\theta_{i,1}c_i^1; \ldots; \theta_{u,1}c_u^1; \ldots]$, `[..., n, d_pair]`.
+    r"""Interaction vectors $v_x = [\theta_{i,1}c_i^1; \ldots; \theta_{u,1}c_u^1; \ldots]$, `[..., n,
+    d_pair]`.
 
     Implements eq-pnmta-1. The item's fields stand first, as in the released MeLU; the paper prints the user's
     first, the same model up to the order of the columns.

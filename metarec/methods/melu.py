@@ -1,11 +1,12 @@
 r"""MeLU, the meta-learned user preference estimator (Lee et al., KDD 2019): MAML on the decision layers.
 
-A task is a user. Content embeddings make the interaction vector $x$, an MLP head scores it, and a few gradient
-steps on the support adapt the head, and the head alone, to the user; the embeddings move in the outer loop only.
+A task is a user. Content embeddings make the interaction vector $x$, an MLP head scores it, and a few
+gradient steps on the support adapt the head, and the head alone, to the user; the embeddings move in the
+outer loop only.
 
-The released program copies adapted weights by value, so no gradient passes through its inner step, and it restores the
-shared ones before the outer backward pass: neither first- nor second-order MAML, and an error in recent PyTorch.
-Here the order is an option and second order the default.
+The released program copies adapted weights by value, so no gradient passes through its inner step, and it
+restores the shared ones before the outer backward pass: neither first- nor second-order MAML, and an error in
+recent PyTorch. Here the order is an option and second order the default.
 """
 
 from __future__ import annotations
@@ -39,9 +40,10 @@ from metarec.tasks.batch import Query, Support, TaskBatch
 class MeLUOptions:
     """Sizes, the inner loop and the outer loop.
 
-    `d` is the size of each field's embedding and `hidden` the widths of the head. The inner loop takes `steps` steps
-    of size `inner_lr` on the whole support, or on `inner_batch` draws from it a step. Step sizes and epochs are
-    those of the re-implementation that CMML compares with; see `RELEASED` for MeLU's own.
+    `d` is the size of each field's embedding and `hidden` the widths of the head. The inner loop takes
+    `steps` steps of size `inner_lr` on the whole support, or on `inner_batch` draws from it a step. Step
+    sizes and epochs are those of the re-implementation that CMML compares with; see `RELEASED` for MeLU's
+    own.
     """
 
     d: int = 32
@@ -74,7 +76,7 @@ class MeLU(Method):
         self.encoder = PairEncoder(schema, o.d)
         self.head = MLP((self.encoder.d_out, *o.hidden, 1))
         self.inner_lr: Tensor
-        self.register_buffer("inner_lr", torch.tensor(o.inner_lr))
+        self.register_buffer("inner_lr", torch.tensor(o.inner_lr, dtype=torch.float64))
 
     def stages(self) -> tuple[Stage, ...]:
         o = self.options
@@ -95,7 +97,7 @@ class MeLU(Method):
         return {"query": pointwise_loss(self.kind, scores, batch.query_labels, batch.query.mask).mean()}
 
     def predict(self, support: Support, query: Query, noise: Noise | None = None) -> Tensor:
-        """Predicted labels `[tasks, n_query]`: ratings, or the probability of a positive for implicit labels."""
+        """Predicted labels `[tasks, n_query]`; for implicit labels the probability of a 1."""
         scores = self.scores(support, query, noise or {})
         return torch.sigmoid(scores) if self.kind == "implicit" else scores
 
@@ -131,9 +133,11 @@ class MeLU(Method):
 
     def support_loss(self, support: Support) -> Callable[[Tensor, Tensor | None], Tensor]:
         """The loss of each task on scores of its support, over all of it or over a mini-batch mask."""
-        return lambda scores, mask=None: pointwise_loss(
-            self.kind, scores, support.labels, support.mask if mask is None else mask
-        )
+
+        def loss(scores: Tensor, mask: Tensor | None) -> Tensor:
+            return pointwise_loss(self.kind, scores, support.labels, support.mask if mask is None else mask)
+
+        return loss
 
     def step_masks(self, support: Support, noise: Noise) -> Tensor | None:
         """Mini-batches of the inner steps, `[steps, tasks, n_support]`; None for the whole support."""
@@ -142,7 +146,7 @@ class MeLU(Method):
         return step_masks(noise["inner"], support.mask, self.options.inner_batch)
 
     def head_path(self, support: Support) -> list[Params]:
-        """The head of each task before the first inner step and after each, `[tasks, ...]` (for inspection)."""
+        """The head of each task before the first inner step and after each, stacks `[tasks, ...]`."""
         x, loss = self.encoder(support.user, support.item), self.support_loss(support)
 
         def of_weights(p: Params) -> Tensor:
@@ -162,7 +166,7 @@ class MeLU(Method):
 
 
 def together(support: Support, query: Query) -> tuple[Tensor, Tensor]:
-    """Support and query as one list: `user` (`[tasks, 1]` when a task is a user, or `[tasks, n]`), `item` `[tasks, n]`."""
+    """Support and query as one: `user` (`[tasks, 1]` when a task is a user), `item` `[tasks, n]`."""
     item = torch.cat([support.item, query.item], -1)
     if support.user.shape[-1] == query.user.shape[-1] == 1 and item.shape[-1] > 2:
         return support.user, item
