@@ -306,7 +306,10 @@ def student_t(t: Tensor, centres: Tensor, alpha: float, *, squared: bool) -> Ten
 
 
 def cluster_target(c: Tensor) -> Tensor:
-    r"""$D_{ij} = (c_{ij}^2/f_j) / \sum_{j'} (c_{ij'}^2/f_{j'})$, $f_j = \sum_i c_{ij}$. Implements eq-tanp-14."""
+    r"""$D_{ij} = (c_{ij}^2/f_j) / \sum_{j'} (c_{ij'}^2/f_{j'})$, $f_j = \sum_i c_{ij}$.
+
+    Implements eq-tanp-14.
+    """
     weight = c.square() / c.sum(-2, keepdim=True)
     return weight / weight.sum(-1, keepdim=True)
 
