@@ -27,7 +27,7 @@ def side_fields(schema: Schema, side: str) -> tuple[Field, ...]:
 
 
 class FieldEmbedding(nn.Module):
-    r"""The concatenated embeddings of the fields of one side, `[..., n_fields * d]`.
+    r"""The concatenated embeddings of the fields of one side, `[..., n_fields * d]`. Implements eq-tanp-5.
 
     A single-valued field looks up the row of its value. A multi-valued one takes the mean of the rows of its
     values, $\frac{1}{c}\sum_{v} m_v\,\theta_v$ with $m$ the multi-hot vector and $c$ its number of ones; an
