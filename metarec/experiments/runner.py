@@ -174,7 +174,7 @@ def _outcomes(
         if other:
             extra["mean_z"] = finite({name.removeprefix("mean-z "): float(v[k]) for name, v in other.items()})
         if "assignments" in described["rows"]:
-            extra["assignments"] = np.round(described["rows"]["assignments"][k], 5).tolist()
+            extra["assignments"] = np.round(described["rows"]["assignments"][k].astype(float), 5).tolist()
         if protocol.selection.rule == "valid" and trained.params:
             kept = next(h for h in trained.history[k] if "valid" in h and h["epoch"] == trained.best_epoch[k])
             extra["valid"] = kept["valid"][protocol.selection.metric]

@@ -33,11 +33,14 @@ class TaNPOptions:
 
     Sizes are those of the authors' Last.FM run script. `temperature` is the degree of freedom alpha of
     eq-tanp-11,
-    `cluster_weight` the lambda of eq-tanp-19, `clusters` the k of the pool.
+    `cluster_weight` the lambda of eq-tanp-19, `clusters` the k of the pool. With `user_identity="shared"` all users
+    have one identity, so that the labels of the support alone can tell them apart; with `own` (paper and code) a
+    training user is also known by an embedding, and a test user brings one that was never trained.
     """
 
     variant: Modulation = "gating"
     pool: bool = True
+    user_identity: Literal["own", "shared"] = "own"
     embed_activation: Activation = "relu"
     embed_sizes: tuple[int, int] = (32, 16)
     latent_sizes: tuple[int, ...] = (32, 16, 32)
@@ -136,7 +139,8 @@ class TaNP(Method):
     def embed(self, user: Tensor, item: Tensor) -> Tensor:
         """$x = [v | u]$ as released (the paper prints $[u | v]$): `[tasks, n, d_x]`."""
         items = self.item_embed(item)
-        users = self.user_embed(user).expand_as(items)
+        known = user if self.options.user_identity == "own" else torch.zeros_like(user)
+        users = self.user_embed(known).expand_as(items)
         return torch.cat([items, users], -1)
 
     def encode(self, x: Tensor, labels: Tensor) -> Tensor:
