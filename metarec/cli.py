@@ -10,10 +10,16 @@ from collections.abc import Callable, Sequence
 from metarec import __version__
 from metarec.data.commands import add_data
 from metarec.errors import MetarecError
+from metarec.experiments.commands import add_cite, add_run, add_show
 
 Commands = argparse._SubParsersAction
 # One function a command: it adds a parser and sets `run`, from parsed arguments to exit status.
-REGISTER: tuple[Callable[[Commands[argparse.ArgumentParser]], None], ...] = (add_data,)
+REGISTER: tuple[Callable[[Commands[argparse.ArgumentParser]], None], ...] = (
+    add_data,
+    add_run,
+    add_show,
+    add_cite,
+)
 
 
 def build_parser() -> argparse.ArgumentParser:

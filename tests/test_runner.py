@@ -1,0 +1,215 @@
+"""The runner and `metarec run`: packing, resuming, processes, a Dask cluster, a killed run, good errors."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from metarec.cli import main
+from metarec.errors import MetarecError, ProtocolError, RecordError
+from metarec.experiments import execute, experiment, names, obtain, plan
+from metarec.experiments.protocol import Protocol, Run
+from metarec.experiments.provenance import code_hash
+from metarec.experiments.request import best_on_validation
+from metarec.experiments.runner import pack, run_all
+from metarec.experiments.tanp import protocol
+from metarec.records import Record, Store
+from metarec.training import Selection
+
+
+def small(seed: int, label: str = "TaNP", track: str = "sound", **options: Any) -> Run:
+    place = protocol(track, "quick", n_support=10)
+    given = {"epochs": 2, "context_min": 5, **options}
+    return Run("tanp", "trial", label, "tanp", place, given, seed, "quick")
+
+
+def values(records: list[Record]) -> list[dict[str, float]]:
+    return [r.metrics for r in records]
+
+
+def test_seeds_and_free_settings_are_packed_together_and_shapes_apart() -> None:
+    runs = [small(s) for s in range(5)]
+    runs += [small(s, cluster_weight=0.5) for s in range(2)] + [small(0, clusters=3)]
+    assert [len(group) for group in pack(runs, 4)] == [4, 3, 1]
+    floors = [
+        Run("tanp", "trial", "Popularity", "popularity", runs[0].protocol, {}, s, "quick") for s in (0, 1)
+    ]
+    assert [len(group) for group in pack(floors, 4)] == [1, 1]
+
+
+def test_a_run_alone_and_in_a_group_record_the_same_numbers(tmp_path: Path) -> None:
+    together = run_all([small(0), small(1)], Store(tmp_path / "a"), quiet=True)
+    apart = run_all([small(0), small(1)], Store(tmp_path / "b"), max_replicas=1, quiet=True)
+    for ours, theirs in zip(values(together), values(apart), strict=True):
+        assert ours == pytest.approx(theirs, abs=0.02)
+
+
+def test_what_is_recorded_is_not_trained_again(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    first = run_all([small(0)], store, quiet=True)
+    started = time.perf_counter()
+    again = run_all([small(0)], store, quiet=True)
+    assert time.perf_counter() - started < 0.5
+    assert again == first
+
+
+def test_a_record_says_where_it_comes_from(tmp_path: Path) -> None:
+    (r,) = run_all([small(3)], Store(tmp_path), quiet=True)
+    assert r.seed == 3 and r.epochs == 2 and r.selection == "best validation std:NDCG@10"
+    assert r.code_hash == code_hash("metarec.methods.tanp")
+    assert len(r.data_sha256) == 64 and len(r.split_id) == 16 and r.config_hash == small(3).config_hash
+    assert r.counts["test tasks"] > 0 and r.wall_seconds > 0 and r.peak_memory_mb > 0
+    assert set(r.terms) == {"reconstruction", "kl", "cluster"}
+    users = Store(tmp_path).per_user("tanp", "trial", [r.key])
+    assert len(users) == r.counts["test tasks"]
+    assert users["P@5"].mean() == pytest.approx(r.metrics["P@5"], abs=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["loky", "dask"])
+def test_two_workers_record_what_one_process_does(tmp_path: Path, backend: str) -> None:
+    if backend == "dask":
+        pytest.importorskip("distributed")
+    runs = [small(0), small(0, "other", clusters=4)]
+    spread = run_all(runs, Store(tmp_path / "many"), jobs=2, backend=backend, device="cpu", quiet=True)
+    alone = run_all(runs, Store(tmp_path / "one"), device="cpu", quiet=True)
+    for ours, theirs in zip(values(spread), values(alone), strict=True):
+        assert ours == pytest.approx(theirs, abs=0.02)
+
+
+@pytest.mark.slow
+def test_a_killed_run_is_resumed_and_recorded_whole(tmp_path: Path) -> None:
+    root = Path(__file__).parents[1]
+    results = tmp_path / "results"
+    command = [sys.executable, "-m", "metarec", "run", "tanp.table4", "--profile", "quick", "--seeds", "1"]
+    command += ["--track", "sound", "--results", str(results), "--quiet"]
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "METAREC_RESULTS": str(results)}
+    process = subprocess.Popen(command, cwd=root, env=env)
+    store = Store(results)
+    deadline = time.monotonic() + 120
+    while len(store.read("tanp", "table4")) < 6 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    before = {r.key: r for r in store.read("tanp", "table4")}
+    assert len(before) >= 6, "every line that is there is whole"
+    assert subprocess.run(command, cwd=root, env=env, capture_output=True).returncode == 0
+    after = {r.key: r for r in store.read("tanp", "table4")}
+    assert len(after) == 11
+    assert all(after[key] == r for key, r in before.items()), "what was done is kept as it was"
+    assert not list(results.glob("**/.*.[0-9]*"))[1:], "no more than one orphan of the killed write"
+
+
+def test_shuffled_query_labels_change_no_prediction_of_any_experiment(tmp_path: Path) -> None:
+    """Every method of the table gets the same scores when the labels of test queries are permuted."""
+    from metarec.data import Schema
+    from metarec.experiments.runner import _build
+    from metarec.tasks import EpisodeTensors
+
+    runs = plan("tanp.table4", "quick", "sound", 1, Store(tmp_path))
+    ratings = runs[0].protocol.ratings()
+    splits = runs[0].protocol.splits(ratings, 0)
+    batch = EpisodeTensors(splits.test).all()
+    for run in runs:
+        method = _build(run, Schema.of(ratings), ratings)
+        method.fit(splits.train)
+        other = batch._replace(
+            query_labels=batch.query_labels[:, torch.randperm(batch.query_labels.shape[1])]
+        )
+        assert torch.equal(
+            method.predict(batch.support, batch.query), method.predict(other.support, other.query)
+        ), run.label
+
+
+def test_obtain_in_its_three_profiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("METAREC_RESULTS", str(tmp_path))
+    with pytest.raises(RecordError, match=r"run `metarec run tanp.clusters` first"):
+        obtain("tanp.clusters")
+    with pytest.raises(ProtocolError, match="profile 'fast' is unknown"):
+        obtain("tanp.clusters", profile="fast")
+    with pytest.raises(ProtocolError, match="has no sound track"):
+        obtain("tanp.clusters", profile="quick", track="sound")
+    store = Store(tmp_path)
+    run_all([replace(small(0), experiment="clusters", profile="full")], store, quiet=True)
+    records, _ = obtain("tanp.clusters", track="sound")
+    assert [r.experiment for r in records] == ["clusters"]
+
+
+def test_experiments_are_well_named() -> None:
+    for name, e in names().items():
+        assert name == f"{e.paper}.{e.name}" and e.runs.__doc__
+        assert all(needed in names() for needed in e.needs)
+    with pytest.raises(ProtocolError, match=r"experiment 'tanp\.table44' is unknown"):
+        experiment("tanp.table44")
+    with pytest.raises(ProtocolError, match="at least one"):
+        plan("tanp.table4", "quick", "both", 0, Store(Path("nowhere")))
+    with pytest.raises(ProtocolError, match="cannot be run"):
+        execute("tanp.table4", profile="recorded", store=Store(Path("nowhere")))
+
+
+def test_choice_by_validation_ignores_the_test_scores() -> None:
+    def found(lr: float, valid: float, test: float) -> Record:
+        return Record("tanp", "t", "sound", "d", "M", {"lr": lr}, 0, {"P@5": test}, extra={"valid": valid})
+
+    records = [found(0.1, 0.5, 0.9), found(0.2, 0.7, 0.1), found(0.2, 0.6, 0.1), found(0.1, 0.6, 0.9)]
+    assert best_on_validation(records, "M", "lr") == 0.2
+    with pytest.raises(RecordError, match="no search record for 'N'"):
+        best_on_validation(records, "N", "lr")
+
+
+def test_protocols_refuse_unknown_settings() -> None:
+    given = {"track": "sound", "dataset": "synthetic", "rule": "tanp"}
+    with pytest.raises(ProtocolError, match="no key 'metric_set'"):
+        Protocol.from_dict({**given, "metric_set": "x"})
+    with pytest.raises(ProtocolError, match="track 'loud'"):
+        Protocol.from_dict({**given, "track": "loud"})
+    with pytest.raises(ProtocolError, match="rule 'tnap'"):
+        Protocol.from_dict({**given, "rule": "tnap"})
+    with pytest.raises(ProtocolError, match="no option 'n_suport'"):
+        Protocol.from_dict({**given, "rule_options": {"n_suport": 3}})
+    made = Protocol.from_dict({**given, "selection": {"rule": "valid", "metric": "P@5"}})
+    assert made.selection == Selection("valid", "P@5")
+
+
+def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run"]) == 0
+    assert "tanp.table4" in capsys.readouterr().out
+    assert main(["run", "tanp.tabel4"]) == 2
+    assert "experiment 'tanp.tabel4' is unknown" in capsys.readouterr().err
+    assert main(["show", "tanp.table4", "--results", str(tmp_path)]) == 2
+    assert "no records of tanp.table4" in capsys.readouterr().err
+    run_all([replace(small(s), experiment="table4") for s in (0, 1)], Store(tmp_path), quiet=True)
+    assert main(["show", "tanp.table4", "--results", str(tmp_path), "--metrics", "P@5"]) == 0
+    assert "±" in capsys.readouterr().out
+    assert main(["cite", "tanp"]) == 0
+    assert "@inproceedings{lin2021tanp" in capsys.readouterr().out
+    assert main(["cite", "nobody"]) == 2
+
+
+def test_code_hash_follows_code_and_not_prose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from metarec.experiments import provenance
+
+    module = tmp_path / "methods" / "m.py"
+    module.parent.mkdir()
+    monkeypatch.setattr(provenance, "PACKAGE", tmp_path)
+    seen = []
+    for text in ('"""One."""\nx = 1\n', '"""Two."""\nx = 1  # why\n', '"""Two."""\nx = 2\n'):
+        module.write_text(text)
+        provenance.code_hash.cache_clear()
+        seen.append(provenance.code_hash("metarec.methods.m"))
+    provenance.code_hash.cache_clear()
+    assert seen[0] == seen[1] != seen[2]
+
+
+def test_an_unknown_data_set_is_one_sentence() -> None:
+    with pytest.raises(MetarecError, match="'lastfm-tamp' is unknown: did you mean"):
+        Protocol.from_dict({"track": "sound", "dataset": "lastfm-tamp", "rule": "tanp"}).ratings()
