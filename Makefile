@@ -66,7 +66,7 @@ lock: $(STAMP) ## solve requirements.lock again from pyproject.toml (UPGRADE=--u
 
 .PHONY: bench
 bench: $(STAMP) ## measure throughput against the one-task-at-a-time loop
-	$(BIN)/python -m benchmarks
+	for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
 
 .PHONY: clean
 clean: ## remove what the build wrote (the virtual environment stays)
