@@ -74,12 +74,12 @@ def mkr(home: Path) -> None:
 
 
 def tanp(home: Path) -> None:
-    """Two users with one negative a positive, their list, and one task."""
+    """Two users with one negative a positive, their list, and one task a split."""
     folder = home / "lastfm-tanp"
     write(folder / "ratings_final.txt", "0\t2\t1\n0\t0\t0\n1\t1\t1\n1\t2\t1\n1\t0\t0\n1\t3\t0\n")
     write(folder / "user_list.json", '["1", "0"]')
     task = {"user": 1, "supp": {"item": [1, 0], "y": [1, 0]}, "query": {"item": [3, 2], "y": [0, 1]}}
-    write(folder / "tasks.json", json.dumps({"training": [task], "validation": [], "testing": []}))
+    write(folder / "tasks.json", json.dumps(dict.fromkeys(("training", "validation", "testing"), [task])))
 
 
 def bookcrossing(home: Path) -> None:

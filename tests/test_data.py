@@ -319,9 +319,6 @@ def test_real_tanp_tasks_are_regenerated_draw_for_draw(real_home: Path) -> None:
 
 def test_tasks_come_back_as_arrays(tmp_path: Path) -> None:
     sources.tanp(tmp_path)
-    path = tmp_path / "lastfm-tanp" / "tasks.json"
-    task = json.loads(path.read_text())["training"]
-    path.write_text(json.dumps(dict.fromkeys(SPLITS, task)))
     rows = tanp_tasks(tmp_path)["testing"]
     assert rows["user"].tolist() == [1] and rows["support_item"].tolist() == [[1, 0]]
     assert rows["query_ptr"].tolist() == [0, 2] and rows["query_label"].tolist() == [0, 1]

@@ -13,7 +13,7 @@ import pandas as pd
 
 from metarec.data import catalog
 from metarec.data.ratings import Field, Ratings, make_field, pack_field
-from metarec.data.reading import MEND, Column, Table, read_text
+from metarec.data.reading import Column, Table, read_text
 from metarec.errors import DataError
 
 ML1M_RATINGS = (
@@ -182,7 +182,8 @@ def _ml1m_melu(
 
     def by_list(field: str, column: pd.Series, split: Callable[[str], list[str]], file: str = "") -> Field:
         where = folder / f"m_{file or field}.txt"
-        return _listed(field, [split(cell) for cell in column], where, single=split is _whole)
+        origin = "users.dat" if column.name in people.columns else "movies_extrainfos.dat"
+        return _listed(field, [split(cell) for cell in column], where, split is _whole, origin)
 
     user_fields = (
         by_list("gender", people["gender"], _whole),
@@ -210,7 +211,7 @@ def _names(cell: str) -> list[str]:
     return ["nan"] if cell == "N/A" else cell.split(", ")
 
 
-def _listed(name: str, cells: list[list[str]], path: Path, single: bool) -> Field:
+def _listed(name: str, cells: list[list[str]], path: Path, single: bool, origin: str) -> Field:
     """A field whose vocabulary is a file, one value a line, in that order."""
     vocabulary = [line.strip() for line in read_text(path).split("\n")]
     cells = [list(dict.fromkeys(c)) for c in cells]
@@ -218,7 +219,9 @@ def _listed(name: str, cells: list[list[str]], path: Path, single: bool) -> Fiel
     codes = pd.Index(vocabulary).get_indexer(pd.Index(flat)).astype(np.int64)
     if (codes < 0).any():
         value = flat[int(np.argmax(codes < 0))]
-        raise DataError(f"{path}: {value!r} occurs in the data but not in this list; {MEND}.")
+        raise DataError(
+            f"{path}: {value!r}, which {origin} holds, is not in this list; mend one or fetch both afresh."
+        )
     if single:
         return Field(name, codes, np.asarray(vocabulary))
     return pack_field(name, codes, np.array([len(c) for c in cells], np.int64), np.asarray(vocabulary))

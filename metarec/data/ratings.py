@@ -156,7 +156,7 @@ def from_frame(
     if not np.isfinite(labels).all():
         row = int(np.flatnonzero(~np.isfinite(labels))[0])
         raise DataError(
-            f"{where}, row {row + 1}: label {frame[label].iloc[row]!r} is not a finite number; "
+            f"{where}, row {row + 1}: label {_shown(frame[label].iloc[row])} is not a finite number; "
             "mend or drop the row."
         )
     keys = [user, item] + ([scenario] if scenario else [])
@@ -167,7 +167,7 @@ def from_frame(
     twice = frame.duplicated(keys).to_numpy()
     if twice.any():
         row = int(np.flatnonzero(twice)[0])
-        pair = ", ".join(f"{c} {frame[c].iloc[row]!r}" for c in keys)
+        pair = ", ".join(f"{c} {_shown(frame[c].iloc[row])}" for c in keys)
         raise DataError(f"{where}, row {row + 1}: {pair} stands there twice; keep one row of each pair.")
     user_code, users = pd.factorize(frame[user], sort=True)
     item_code, items = pd.factorize(frame[item], sort=True)
@@ -188,6 +188,11 @@ def from_frame(
     )
 
 
+def _shown(cell: Any) -> str:
+    """A cell as its reader wrote it: text in quotes, numbers without numpy's wrapping."""
+    return repr(cell.item() if isinstance(cell, np.generic) else cell)
+
+
 def _times(column: pd.Series, where: str) -> np.ndarray:
     if pd.api.types.is_datetime64_any_dtype(column) and not column.isna().any():
         return column.astype("int64").to_numpy()
@@ -196,7 +201,7 @@ def _times(column: pd.Series, where: str) -> np.ndarray:
     if not whole.all():
         row = int(np.argmin(whole))
         raise DataError(
-            f"{where}, row {row + 1}: time {column.iloc[row]!r} is neither an integer nor a timestamp; "
+            f"{where}, row {row + 1}: time {_shown(column.iloc[row])} is neither an integer nor a timestamp; "
             "mend or drop the row."
         )
     return pd.to_numeric(column).to_numpy(np.int64)
@@ -235,12 +240,12 @@ def _fields(
         return ()
     if table.index.has_duplicates:
         twice = table.index[table.index.duplicated()][0]
-        raise DataError(f"{where}: {side} {twice!r} has two rows among the {side} fields; keep one.")
+        raise DataError(f"{where}: {side} {_shown(twice)} has two rows among the {side} fields; keep one.")
     place = table.index.get_indexer(pd.Index(ids))
     if (place < 0).any():
         first = ids[int(np.argmax(place < 0))]
         raise DataError(
-            f"{where}: {side} {first!r} has ratings but no row among the {side} fields "
+            f"{where}: {side} {_shown(first)} has ratings but no row among the {side} fields "
             f"({int((place < 0).sum())} such {side}s); add the row or drop its ratings."
         )
     rows = table.iloc[place]
