@@ -79,7 +79,9 @@ def tanp(home: Path) -> None:
     write(folder / "ratings_final.txt", "0\t2\t1\n0\t0\t0\n1\t1\t1\n1\t2\t1\n1\t0\t0\n1\t3\t0\n")
     write(folder / "user_list.json", '["1", "0"]')
     task = {"user": 1, "supp": {"item": [1, 0], "y": [1, 0]}, "query": {"item": [3, 2], "y": [0, 1]}}
-    write(folder / "tasks.json", json.dumps(dict.fromkeys(("training", "validation", "testing"), [task])))
+    write(
+        folder / "tasks.json", json.dumps({split: [task] for split in ("training", "validation", "testing")})
+    )
 
 
 def bookcrossing(home: Path) -> None:

@@ -7,6 +7,8 @@ import hashlib
 import io
 import re
 import stat
+import subprocess
+import sys
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -373,6 +375,11 @@ def test_version_and_bare_calls(capsys: pytest.CaptureFixture[str]) -> None:
             main(argv)
         assert caught.value.code == status
     assert re.match(r"metarec \d+\.\d+\.\d+\n", capsys.readouterr().out)
+
+
+def test_the_command_line_starts_without_what_only_fetching_or_notebooks_need() -> None:
+    code = "import sys; sys.modules.update(pooch=None, papermill=None, IPython=None); import metarec.cli"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
 def test_an_unknown_source_is_no_key_error() -> None:
