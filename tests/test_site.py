@@ -8,15 +8,11 @@ import threading
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import pytest
-import yaml
+from site_pages import HTML, toc_pages
 
-ROOT = Path(__file__).resolve().parents[1]
-HTML = ROOT / "_build" / "html"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 pytestmark = pytest.mark.site
@@ -28,25 +24,7 @@ if not HTML.exists():
 playwright_api = pytest.importorskip("playwright.sync_api")
 
 
-def toc_pages() -> list[str]:
-    """The pages of _toc.yml, as addresses within the site."""
-
-    def walk(node: Any) -> Iterator[str]:
-        if isinstance(node, dict):
-            for key, value in node.items():
-                if key in ("root", "file"):
-                    yield re.sub(r"\.(ipynb|md)$", "", value) + ".html"
-                else:
-                    yield from walk(value)
-        elif isinstance(node, list):
-            for child in node:
-                yield from walk(child)
-
-    return list(walk(yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))))
-
-
-PAGES = toc_pages()
-each_page = pytest.mark.parametrize("name", PAGES)
+each_page = pytest.mark.parametrize("name", toc_pages())
 
 
 class QuietHandler(SimpleHTTPRequestHandler):
@@ -117,18 +95,12 @@ class Visit:
         )
 
 
-def test_every_page_of_the_contents_was_built() -> None:
-    assert PAGES
-    assert [name for name in PAGES if not (HTML / name).exists()] == []
-
-
 @each_page
 def test_page_in_light(browser: Any, address: str, name: str) -> None:
     visit = Visit(browser, address, name, 1300, "light")
     try:
         check_mathematics(visit.page)
         check_equations_fit(visit.page)
-        check_images(visit.page)
         for width in (1300, 390):
             visit.page.set_viewport_size({"width": width, "height": 900})
             visit.page.wait_for_timeout(50)
@@ -178,31 +150,3 @@ def check_equations_fit(page: Any) -> None:
             .filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.id || e.textContent.slice(0, 40))"""
     )
     assert cut == []
-
-
-def check_images(page: Any) -> None:
-    """Every picture of the article says in words what it shows."""
-    for image in page.locator("article img").all():
-        alt, source = image.get_attribute("alt") or "", image.get_attribute("src") or ""
-        assert len(alt) >= 20, f"{source} has the alternative text {alt!r}"
-        assert not re.search(r"\.(png|svg|jpe?g)$", alt), f"{source} has a file name for alternative text"
-
-
-@each_page
-def test_links_within_the_site_lead_somewhere(name: str) -> None:
-    from bs4 import BeautifulSoup
-
-    page = BeautifulSoup((HTML / name).read_text(encoding="utf-8"), "html.parser")
-    broken = []
-    for link in page.select("article a[href]"):
-        parts = urlsplit(str(link["href"]))
-        if parts.scheme or parts.netloc:
-            continue
-        target = (HTML / name).parent / unquote(parts.path) if parts.path else HTML / name
-        if not target.exists():
-            broken.append(link["href"])
-        elif parts.fragment and target.suffix == ".html":
-            text = target.read_text(encoding="utf-8")
-            if f'id="{unquote(parts.fragment)}"' not in text:
-                broken.append(link["href"])
-    assert broken == []
