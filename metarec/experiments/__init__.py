@@ -25,7 +25,7 @@ __all__ = [
     "results_root",
 ]
 
-_MODULES = ("tanp",)
+_MODULES = ("tanp", "datasets")
 
 
 def results_root() -> Path:
@@ -77,9 +77,14 @@ def execute(
 
     if profile not in ("quick", "full"):
         raise ProtocolError(f"profile {profile!r} cannot be run; use quick or full.")
+    chosen = experiment(name)
     if profile == "full":
-        for needed in experiment(name).needs:
+        for needed in chosen.needs:
             execute(needed, profile=profile, track="both", seeds=seeds, store=store, **how)
+    if chosen.measure is not None:
+        records = chosen.measure(Request(profile, chosen.tracks, seeds, store))
+        store.add_all(records)
+        return records
     return run_all(plan(name, profile, track, seeds, store), store, **how)
 
 

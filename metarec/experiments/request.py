@@ -25,13 +25,17 @@ class Request:
 
 @dataclass(frozen=True)
 class Experiment:
-    """A named grid of runs. `needs` are experiments whose records its runs depend on (a search, say)."""
+    """A named grid of runs. `needs` are experiments whose records its runs depend on (a search, say).
+
+    `measure` stands in for runs where nothing is trained (counts of data): it makes the records itself.
+    """
 
     paper: str
     name: str
     runs: Callable[[Request], list[Run]]
     tracks: tuple[str, ...] = ("published", "sound")
     needs: tuple[str, ...] = ()
+    measure: Callable[[Request], list[Record]] | None = None
 
 
 def best_on_validation(records: Sequence[Record], label: str, option: str, *, maximise: bool = True) -> Any:

@@ -1,0 +1,229 @@
+"""TaNP's Table 2: data sets, filters, episodes and what their queries give away. Counts only, no training."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from metarec import metrics
+from metarec.data import Ratings, Schema, data_home, load
+from metarec.errors import DataError
+from metarec.experiments import provenance
+from metarec.experiments.protocol import Protocol, Run
+from metarec.experiments.request import Experiment, Request
+from metarec.experiments.tanp import N_SUPPORT, protocol
+from metarec.methods import make
+from metarec.records import Record, digest, finite
+from metarec.tasks import EpisodeTensors, Splits
+
+SUPPORT_SIZES = (N_SUPPORT, 15, 10)
+CUTOFFS = (5, 7, 10)
+# Which of the distributed Gowalla users may be meant: file, fewest and most places of a user.
+GOWALLA_RULES = (("train and test", 1, None), ("test", 15, 111), ("test", 15, 75), ("test", 15, None))
+
+
+def table2(request: Request) -> list[Run]:
+    """Table 2: counts of data, filters and episodes, floors and ceiling; nothing is trained."""
+    return []
+
+
+def count_table2(request: Request) -> list[Record]:
+    """Every record of Table 2, from the real files or, in the quick profile, from planted data."""
+    quick = request.profile == "quick"
+    names = ("synthetic", "synthetic-implicit") if quick else ("ml-1m", "lastfm-tanp")
+    made = [_counts(load(name), request.profile) for name in names]
+    if not quick:
+        made += lastfm_steps(data_home()) + gowalla_candidates(data_home())
+    for n_support in SUPPORT_SIZES:
+        made += _episode_records(protocol("published", request.profile, n_support), request.profile)
+    return made
+
+
+def describe_ratings(ratings: Ratings, bins: int = 40) -> tuple[dict[str, int], dict[str, Any]]:
+    """Counts of a table, and its history lengths as a histogram (`edges`, `users`); never a row, never an id.
+
+    Bins are two wide (one negative a positive makes lengths even), or even on a log scale for long histories.
+    """
+    length = np.bincount(ratings.user, minlength=ratings.n_users)
+    edges = np.arange(length.min(), length.max() + 3, 2)
+    if len(edges) > 2 * bins:
+        edges = np.unique(np.geomspace(max(length.min(), 1), length.max() + 1, bins + 1).round().astype(int))
+    counts = ratings.counts() | {"positives": int((ratings.label > 0).sum())}
+    counts |= {"shortest history": int(length.min()), "longest history": int(length.max())}
+    counts["median history"] = int(np.median(length))
+    users = np.histogram(length, edges)[0]
+    return counts, {"lengths": {"edges": edges.tolist(), "users": users.tolist()}}
+
+
+def describe_episodes(splits: Splits) -> tuple[dict[str, int], dict[str, float], dict[str, Any]]:
+    """Sizes of the splits; negatives in support and query; lengths and positives of the test queries.
+
+    A negative is a label below 1 (implicit data).
+    """
+    counts: dict[str, int] = {}
+    shares: dict[str, float] = {}
+    for name, part in splits._asdict().items():
+        query, negative = part.is_query, part.ratings.label[part.rows] < 1
+        counts |= {f"{name} tasks": len(part), f"{name} ratings": len(part.rows)}
+        shares[f"{name} support negatives"] = float(negative[~query].mean())
+        shares[f"{name} query negatives"] = float(negative[query].mean())
+    test = splits.test
+    task = np.repeat(np.arange(len(test)), test.lengths)
+    liked = test.is_query & (test.ratings.label[test.rows] >= 1)
+    positives = np.bincount(task[liked], minlength=len(test))
+    counts["test query ratings"] = int(test.n_query.sum())
+    counts["shortest test query"] = int(test.n_query.min())
+    counts["test queries of ten"] = int((test.n_query == 10).sum())
+    extra = {"query length": _histogram(test.n_query), "query positives": _histogram(positives)}
+    for n in CUTOFFS:
+        shares[f"free@{n}"] = float(np.clip(1 - positives / n, 0, None).mean())
+    return counts, shares, extra
+
+
+def bounds(splits: Splits) -> dict[str, dict[str, float]]:
+    """Mean of every metric on the test queries: worst and random order, popularity, perfect order.
+
+    Both forms of the metrics, the released one without a prefix and the standard one as `std:`.
+    """
+    ratings = splits.test.ratings
+    batch = EpisodeTensors(splits.test, dtype=torch.float64).all()
+    labels, mask = batch.query_labels, batch.query.mask
+    popularity = make("popularity", Schema.of(ratings))
+    popularity.fit(splits.train)
+    scores = {
+        "Worst order": -labels,
+        "Random ranker": torch.zeros_like(labels),
+        "Popularity": popularity.predict(batch.support, batch.query),
+        "Perfect order": labels,
+    }
+    found: dict[str, dict[str, float]] = {}
+    for name, score in scores.items():
+        means: dict[str, float] = {}
+        for prefix, metric_set in (("", "tanp-released"), ("std:", "ranking-standard")):
+            for metric, values in metrics.evaluate(score, labels, mask, metric_set).items():
+                means[prefix + metric] = float(values.nanmean())
+        found[name] = means
+    return found
+
+
+def lastfm_steps(home: Path) -> list[Record]:
+    """From HetRec's Last.FM to TaNP's rows, one record a step."""
+    hetrec = load("lastfm-hetrec", home=home)
+    cut = load("lastfm-mkr", home=home, negatives=False)
+    final = load("lastfm-mkr", home=home)
+    shipped = load("lastfm-tanp", home=home)
+    steps: tuple[tuple[str, Ratings, dict[str, int]], ...] = (
+        ("published", hetrec, {}),
+        ("artists of the knowledge graph", cut, {}),
+        ("one negative a positive", final, {"rows as shipped": int(_pairs(final) == _pairs(shipped))}),
+        ("rows shipped with TaNP", shipped, {}),
+    )
+    made = []
+    for number, (what, ratings, more) in enumerate(steps):
+        counts = ratings.counts() | {"positives": int((ratings.label > 0).sum())} | more
+        made.append(_record("filter", ratings, {"step": number, "what": what}, "full", counts=counts))
+    return made
+
+
+def gowalla_candidates(home: Path) -> list[Record]:
+    """Users, places and positives that simple rules leave of Gowalla as NGCF distributes it.
+
+    The paper takes "a part of interactions" and does not say which. Raises `DataError` when a file is absent.
+    """
+    place = home / "gowalla"
+    visits = {name: _visits(place / f"{name}.txt") for name in ("train", "test")}
+    visits["train and test"] = np.concatenate([visits["train"], visits["test"]])
+    made = []
+    for source, low, high in GOWALLA_RULES:
+        rows = visits[source]
+        length = np.bincount(rows[:, 0])
+        kept = rows[(length[rows[:, 0]] >= low) & (length[rows[:, 0]] <= (high or length.max()))]
+        users, items = (len(np.unique(side)) for side in kept.T)
+        counts = {"users": users, "items": items, "ratings": 2 * len(kept), "positives": len(kept)}
+        options = {"source": source, "fewest": low, "most": high}
+        made.append(_record("near miss", "gowalla", options, "full", counts=counts))
+    return made
+
+
+def _visits(path: Path) -> np.ndarray:
+    """`[visits, 2]` user and place, from lines `user place place ...`."""
+    if not path.is_file():
+        raise DataError(
+            f"{path} is missing: copy train.txt and test.txt of NGCF's Gowalla into {path.parent}."
+        )
+    lines = [np.array(line.split(), np.int64) for line in path.read_text(encoding="utf-8").splitlines()]
+    users = np.repeat([line[0] for line in lines], [len(line) - 1 for line in lines])
+    return np.stack([users, np.concatenate([line[1:] for line in lines])], 1)
+
+
+def _pairs(ratings: Ratings) -> set[tuple[int, int, float]]:
+    return set(zip(ratings.user.tolist(), ratings.item.tolist(), ratings.label.tolist(), strict=True))
+
+
+def _counts(ratings: Ratings, profile: str) -> Record:
+    counts, extra = describe_ratings(ratings)
+    return _record("counts", ratings, {"kind": ratings.kind}, profile, counts=counts, extra=extra)
+
+
+def _episode_records(place: Protocol, profile: str) -> list[Record]:
+    ratings = place.ratings()
+    splits = place.splits(ratings, 0)
+    counts, shares, extra = describe_episodes(splits)
+    given = dict(place.rule_options)
+    common: dict[str, Any] = {"counts": counts, "split_id": splits.split_id, "protocol": place.plain()}
+    made = [_record("episodes", ratings, given, profile, metrics_=shares, extra=extra, **common)]
+    if given["n_support"] == N_SUPPORT:
+        for name, means in bounds(splits).items():
+            made.append(_record(name, ratings, given, profile, metrics_=means, **common))
+    return made
+
+
+def _histogram(values: np.ndarray) -> dict[str, list[int]]:
+    found, counts = np.unique(values, return_counts=True)
+    return {"value": found.tolist(), "tasks": counts.tolist()}
+
+
+def _record(
+    method: str,
+    data: Ratings | str,
+    options: Mapping[str, Any],
+    profile: str,
+    *,
+    counts: Mapping[str, int],
+    metrics_: Mapping[str, float] | None = None,
+    extra: Mapping[str, Any] | None = None,
+    split_id: str = "",
+    protocol: Mapping[str, Any] | None = None,
+) -> Record:
+    """A record without training: `method` says what was counted."""
+    name = data if isinstance(data, str) else data.name
+    return Record(
+        paper="tanp",
+        experiment="table2",
+        track="published",
+        dataset=name,
+        method=method,
+        options=dict(options),
+        seed=0,
+        metrics=finite(metrics_ or {}),
+        protocol=dict(protocol or {}),
+        split_id=split_id,
+        counts={k: int(v) for k, v in counts.items()},
+        config_hash=digest([method, name, dict(options), profile]),
+        data_sha256="" if isinstance(data, str) else data.sha256,
+        code_hash=provenance.code_hash(__name__),
+        git_commit=provenance.git_commit(),
+        device=provenance.device_name(torch.device("cpu")),
+        profile=profile,
+        finished=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        versions=provenance.versions(),
+        extra=dict(extra or {}),
+    )
+
+
+EXPERIMENTS = (Experiment("tanp", "table2", table2, tracks=("published",), measure=count_table2),)
