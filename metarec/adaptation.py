@@ -7,7 +7,7 @@ products.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from functools import reduce
 from typing import Literal
@@ -24,6 +24,10 @@ from metarec.layers.pooling import masked_average
 Order = Literal["second", "first"]
 Params = dict[str, Tensor]
 StepSize = float | Tensor | Mapping[str, Tensor]
+# (parameter, its gradient) -> the parameter after the step.
+Update = Callable[[Tensor, Tensor], Tensor]
+# Columns of the inputs, piece by piece: `[tasks, n, d]`, or `[tasks, 1, d]` where entries of a task agree.
+Blocks = Sequence[Tensor]
 # (index of a hidden layer, its pre-activations `[tasks, n, d]`) -> the same shape, before the ReLU.
 Modulate = Callable[[int, Tensor], Tensor]
 
@@ -42,7 +46,7 @@ def adapt(
     order: Order = "second",
     moved: Collection[str] | None = None,
     masks: Tensor | None = None,
-    precondition: Mapping[str, Callable[[Tensor], Tensor]] | None = None,
+    update: Mapping[str, Update] | None = None,
 ) -> Params:
     r"""Each task's parameters after `steps` steps of gradient descent on its own support loss.
 
@@ -56,12 +60,12 @@ def adapt(
     `lr` is one number, one a task `[tasks]`, or a mapping from names to tensors that broadcast against the
     stacks (a learned step size for each parameter); it may require gradients. `order="second"` differentiates
     an outer loss through the inner gradients, `"first"` holds them constant, the step size still in the
-    graph. `precondition[name]` maps a gradient to the direction of its step: see `adapt_mlp`.
+    graph. `update[name](p, gradient)` steps in place of $p - \alpha\,$gradient: see `adapt_mlp`.
 
     Pure; runs under `torch.func.vmap`, `torch.no_grad` and autograd. Raises `ProtocolError` for an unknown
     order or name.
     """
-    states = _steps(loss, params, steps, lr, order, moved, masks, precondition or {})
+    states = _steps(loss, params, steps, lr, order, moved, masks, update or {})
     return reduce(lambda _, after: after, states, dict(params))
 
 
@@ -85,12 +89,12 @@ def _steps(
     order: Order,
     moved: Collection[str] | None,
     masks: Tensor | None,
-    precondition: Mapping[str, Callable[[Tensor], Tensor]],
+    update: Mapping[str, Update],
 ) -> Iterator[Params]:
     if order not in ("second", "first"):
         raise ProtocolError(f"order {order!r} of the inner loop is unknown; use 'second' or 'first'.")
     names = list(params) if moved is None else list(moved)
-    for name in (*names, *precondition):
+    for name in (*names, *update):
         if name not in params:
             raise ProtocolError(f"the inner loop has no parameter {name!r}; it has {', '.join(params)}.")
     state = dict(params)
@@ -98,8 +102,8 @@ def _steps(
         mask = () if masks is None else (masks[k],)
         gradient = _gradient(loss, state, names, mask, order)
         for name, g in gradient.items():
-            direction = precondition[name](g) if name in precondition else g
-            state[name] = state[name] - _size(lr, name, g.ndim) * direction
+            p = state[name]
+            state[name] = update[name](p, g) if name in update else p - _size(lr, name, g.ndim) * g
         yield dict(state)
 
 
@@ -162,8 +166,8 @@ def modulated_mlp(params: Mapping[str, Tensor], first: Tensor, modulate: Modulat
 
 def adapt_mlp(
     params: Mapping[str, Tensor],
-    x_support: Tensor,
-    x_query: Tensor,
+    x_support: Blocks,
+    x_query: Blocks,
     loss: Callable[..., Tensor],
     *,
     steps: int,
@@ -175,47 +179,67 @@ def adapt_mlp(
 ) -> Tensor:
     r"""Query scores `[tasks, n_query]` of an MLP whose weights all adapt to the support, its inputs fixed.
 
-    `params` are the shared weights (`mlp_params`), `x_support` `[tasks, n_support, d]`, `x_query` `[tasks,
-    n_query, d]`; `loss(scores, mask)` is the loss of each task on scores of its support (`mask` None, or that
-    of `masks`).
+    `params` are the shared weights (`mlp_params`). The inputs come in blocks of columns, `[tasks, n, d]` or
+    `[tasks, 1, d]` where all entries of a task share them (its user). `loss(scores, mask)` is the loss of
+    each task on scores of its support, over all of it (`mask` None) or over one of `masks`.
 
-    The gradient of the first layer is a combination of the support rows, $\nabla_W L = \Delta^\top X_s$, so a
-    step on $W$ moves its outputs on any rows $X$ by $-\alpha\,(X X_s^\top)\Delta$ (with the bias, $X X_s^\top
-    + 1$). We therefore carry the outputs and never the copies of $W$: $\Delta$ is the gradient with respect
-    to the outputs and the Gram matrix its preconditioner. The same numbers with fewer products while $n_s +
-    n_q \le 2d$; `span` forces one way or the other.
+    The gradient of the first layer lies in the span of the support, $\nabla_W L = \Delta^\top X_s$, so a step
+    on $W$ and its bias moves the layer's outputs on any rows $X$ by $-\alpha\,(X X_s^\top + 1)\Delta$, with
+    $\Delta$ the gradient with respect to its outputs on the support. We carry those outputs, and never a copy
+    of $W$ a task: the same numbers, from fewer products while $n_s + n_q \le 2d$. `span` forces one way or
+    the other.
     """
-    tasks, n_support, d = x_support.shape
-    x = torch.cat([x_support, x_query], -2)
+    n_support, n_query = (max(block.shape[-2] for block in x) for x in (x_support, x_query))
     if span is None:
-        span = x.shape[-2] <= 2 * d
+        span = n_support + n_query <= 2 * params["0.weight"].shape[-1]
     if not span:
         return _adapt_weights(params, x_support, x_query, loss, steps, lr, order, masks, modulate)
     # A first-order step changes the weights by a constant: only the rows they multiply carry gradients.
-    base = x_support.detach() if order == "first" else x_support
-    gram = x @ base.mT + 1
-    rest = {name: p for name, p in params.items() if not name.startswith("0.")}
-    state = per_task(rest, tasks) | {"outputs": F.linear(x, params["0.weight"], params["0.bias"])}
+    base = [block.detach() for block in x_support] if order == "first" else x_support
+    size = _size(lr, "0.weight", 3)
+    inside, across = (size * _gram(x, base) for x in (x_support, x_query))
+    deltas: list[Tensor] = []
+
+    def step(outputs: Tensor, delta: Tensor) -> Tensor:
+        deltas.append(delta)
+        return outputs - inside @ delta
 
     def support_loss(p: Params, mask: Tensor | None = None) -> Tensor:
-        return loss(modulated_mlp(p, p["outputs"][..., :n_support, :], modulate), mask)
+        return loss(modulated_mlp(p, p["outputs"], modulate), mask)
 
+    rest = {name: p for name, p in params.items() if not name.startswith("0.")}
+    outputs = _first_layer(params, x_support)
+    state = per_task(rest, len(outputs)) | {"outputs": outputs}
     adapted = adapt(
-        support_loss,
-        state,
-        steps=steps,
-        lr=lr,
-        order=order,
-        masks=masks,
-        precondition={"outputs": lambda g: gram @ g[..., :n_support, :]},
+        support_loss, state, steps=steps, lr=lr, order=order, masks=masks, update={"outputs": step}
     )
-    return modulated_mlp(adapted, adapted["outputs"][..., n_support:, :], modulate)
+    shift = across @ torch.stack(deltas).sum(0) if deltas else 0.0
+    return modulated_mlp(adapted, _first_layer(params, x_query) - shift, modulate)
+
+
+def _first_layer(params: Mapping[str, Tensor], x: Blocks) -> Tensor:
+    """Pre-activations of the first layer, `[tasks, n, d_hidden]`, its weights shared or one copy a task."""
+    total, start = params["0.bias"].unsqueeze(-2), 0
+    for block in x:
+        columns = params["0.weight"][..., start : start + block.shape[-1]]
+        total, start = total + task_linear(block, columns, None), start + block.shape[-1]
+    return total
+
+
+def _gram(left: Blocks, right: Blocks) -> Tensor:
+    r"""$X X'^\top + 1$, `[tasks, n, n']`: how a step on weights and bias, asked for by one row, moves
+    another.
+    """
+    total = torch.ones((), dtype=left[0].dtype, device=left[0].device)
+    for a, b in zip(left, right, strict=True):
+        total = total + a @ b.mT
+    return total
 
 
 def _adapt_weights(
     params: Mapping[str, Tensor],
-    x_support: Tensor,
-    x_query: Tensor,
+    x_support: Blocks,
+    x_query: Blocks,
     loss: Callable[..., Tensor],
     steps: int,
     lr: float | Tensor,
@@ -225,11 +249,11 @@ def _adapt_weights(
 ) -> Tensor:
     """`adapt_mlp` with a copy of every weight for each task."""
 
-    def scores(p: Mapping[str, Tensor], x: Tensor) -> Tensor:
-        return modulated_mlp(p, task_linear(x, p["0.weight"], p["0.bias"]), modulate)
+    def scores(p: Mapping[str, Tensor], x: Blocks) -> Tensor:
+        return modulated_mlp(p, _first_layer(p, x), modulate)
 
     def support_loss(p: Params, mask: Tensor | None = None) -> Tensor:
         return loss(scores(p, x_support), mask)
 
-    state = per_task(params, len(x_support))
+    state = per_task(params, len(x_support[0]))
     return scores(adapt(support_loss, state, steps=steps, lr=lr, order=order, masks=masks), x_query)

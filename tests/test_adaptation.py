@@ -11,6 +11,7 @@ from torch import Tensor
 
 from metarec.adaptation import adapt, adapt_mlp, adapt_path, per_task, pointwise_loss, step_masks
 from metarec.errors import ProtocolError
+from metarec.layers.embedding import joined
 from metarec.layers.mlp import task_mlp
 
 TASKS, N, M, D = 3, 6, 4, 5
@@ -101,7 +102,7 @@ def test_an_adapted_mlp_equals_the_loop_whether_its_first_layer_is_copied_or_kep
     p, w = problem(), weights()
     p["x"].requires_grad_(), p["q"].requires_grad_()
     lr = torch.tensor([0.05, 0.2, 0.1], dtype=torch.float64, requires_grad=True)
-    scores = adapt_mlp(w, p["x"], p["q"], support_loss(p), steps=3, lr=lr, order=order, span=span)  # type: ignore[arg-type]
+    scores = adapt_mlp(w, [p["x"]], [p["q"]], support_loss(p), steps=3, lr=lr, order=order, span=span)  # type: ignore[arg-type]
     expected = torch.stack(by_loop(p, w, lr, list(w), order))
     torch.testing.assert_close(query_loss(p, scores), expected, rtol=1e-9, atol=0)
     leaves = [*w.values(), lr, p["x"], p["q"]]
@@ -125,6 +126,22 @@ def test_one_step_on_a_quadratic_is_its_closed_form() -> None:
     torch.testing.assert_close(slope, ((1 - 0.1 * a) ** 4).sum())
 
 
+def test_columns_shared_by_a_task_may_come_as_one_row() -> None:
+    p, w = problem(), weights()
+    shared = p["x"][:, :1, 2:].clone().requires_grad_()
+    x = (p["x"][..., :2], shared)
+    q = (p["q"][..., :2], shared)
+    for span in (True, False):
+        got = adapt_mlp(w, x, q, support_loss(p), steps=3, lr=0.1, span=span)
+        whole = adapt_mlp(w, [joined(x)], [joined(q)], support_loss(p), steps=3, lr=0.1, span=span)
+        torch.testing.assert_close(got, whole, rtol=1e-9, atol=1e-12)
+        leaves = [*w.values(), shared]
+        for one, other in zip(
+            *(torch.autograd.grad(query_loss(p, s).sum(), leaves) for s in (got, whole)), strict=True
+        ):
+            torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12)
+
+
 def test_meta_gradient_agrees_with_finite_differences() -> None:
     p, w = problem(), weights()
     names = list(w)
@@ -132,7 +149,7 @@ def test_meta_gradient_agrees_with_finite_differences() -> None:
     def outer(lr: Tensor, x: Tensor, *values: Tensor) -> Tensor:
         return query_loss(
             p,
-            adapt_mlp(dict(zip(names, values, strict=True)), x, p["q"], support_loss(p), steps=2, lr=lr),
+            adapt_mlp(dict(zip(names, values, strict=True)), [x], [p["q"]], support_loss(p), steps=2, lr=lr),
         ).sum()
 
     lr = torch.tensor(0.1, dtype=torch.float64, requires_grad=True)
@@ -159,10 +176,13 @@ def test_a_learned_step_size_for_each_parameter_moves_each_by_its_own() -> None:
 
 def test_padding_never_moves_a_number() -> None:
     p, w = problem(), weights()
-    plain = adapt_mlp(w, p["x"], p["q"], support_loss(p), steps=3, lr=0.1)
+    plain = adapt_mlp(w, [p["x"]], [p["q"]], support_loss(p), steps=3, lr=0.1)
     other = dict(p, x=torch.where(p["mask"][..., None], p["x"], 1e3), y=torch.where(p["mask"], p["y"], -7.0))
     torch.testing.assert_close(
-        adapt_mlp(w, other["x"], p["q"], support_loss(other), steps=3, lr=0.1), plain, rtol=1e-12, atol=1e-12
+        adapt_mlp(w, [other["x"]], [p["q"]], support_loss(other), steps=3, lr=0.1),
+        plain,
+        rtol=1e-12,
+        atol=1e-12,
     )
 
 
@@ -173,11 +193,11 @@ def test_full_mini_batches_are_the_whole_support_and_small_ones_have_their_size(
     assert masks.shape == (3, TASKS, N) and not (masks & ~p["mask"]).any()
     assert masks.sum(-1).tolist() == [[3, 2, 3]] * 3
     for span in (True, False):
-        whole = adapt_mlp(w, p["x"], p["q"], support_loss(p), steps=3, lr=0.1, span=span)
+        whole = adapt_mlp(w, [p["x"]], [p["q"]], support_loss(p), steps=3, lr=0.1, span=span)
         everything = adapt_mlp(
             w,
-            p["x"],
-            p["q"],
+            [p["x"]],
+            [p["q"]],
             support_loss(p),
             steps=3,
             lr=0.1,
@@ -186,7 +206,7 @@ def test_full_mini_batches_are_the_whole_support_and_small_ones_have_their_size(
         )
         torch.testing.assert_close(everything, whole)
     drawn = [
-        adapt_mlp(w, p["x"], p["q"], support_loss(p), steps=3, lr=0.1, masks=masks, span=span)
+        adapt_mlp(w, [p["x"]], [p["q"]], support_loss(p), steps=3, lr=0.1, masks=masks, span=span)
         for span in (True, False)
     ]
     torch.testing.assert_close(drawn[0], drawn[1])
@@ -199,7 +219,7 @@ def test_replicas_under_vmap_equal_replicas_alone() -> None:
     lr = torch.tensor([0.02, 0.1, 0.2], dtype=torch.float64)
 
     def one(w: dict[str, Tensor], size: Tensor) -> Tensor:
-        return query_loss(p, adapt_mlp(w, p["x"], p["q"], support_loss(p), steps=3, lr=size)).mean()
+        return query_loss(p, adapt_mlp(w, [p["x"]], [p["q"]], support_loss(p), steps=3, lr=size)).mean()
 
     together = torch.func.vmap(one)(stacked, lr)
     slopes = torch.autograd.grad(together.sum(), list(stacked.values()))
@@ -213,9 +233,9 @@ def test_replicas_under_vmap_equal_replicas_alone() -> None:
 def test_prediction_needs_no_outer_graph() -> None:
     p, w = problem(), weights()
     with torch.no_grad():
-        quiet = adapt_mlp(w, p["x"], p["q"], support_loss(p), steps=3, lr=0.1)
+        quiet = adapt_mlp(w, [p["x"]], [p["q"]], support_loss(p), steps=3, lr=0.1)
     assert not quiet.requires_grad
-    torch.testing.assert_close(quiet, adapt_mlp(w, p["x"], p["q"], support_loss(p), steps=3, lr=0.1))
+    torch.testing.assert_close(quiet, adapt_mlp(w, [p["x"]], [p["q"]], support_loss(p), steps=3, lr=0.1))
 
 
 def test_binary_cross_entropy_is_that_of_the_library() -> None:

@@ -15,9 +15,9 @@ from metarec.data.schema import Schema
 from metarec.errors import ProtocolError
 from metarec.layers.mlp import mlp_params
 from metarec.methods.base import initialised
-from metarec.methods.melu import MeLU, together
+from metarec.methods.melu import MeLU
 from metarec.replicas import Stack
-from metarec.tasks.batch import Query, Support, TaskBatch
+from metarec.tasks.batch import Support, TaskBatch
 
 SMALL: dict[str, Any] = {"d": 3, "hidden": (6, 5), "steps": 3, "inner_lr": 0.05}
 
@@ -212,15 +212,15 @@ def test_training_lowers_the_loss_on_planted_data() -> None:
     assert losses[-1] < 0.3 * losses[0]
 
 
-def test_users_broadcast_unless_a_task_mixes_them() -> None:
-    item, one = torch.zeros(2, 1, dtype=torch.long), torch.tensor([[3], [4]])
-    mask = torch.ones(2, 1, dtype=torch.bool)
-    support = Support(one, item, mask, torch.zeros(2, 1))
-    user, items = together(support, Query(one, item.expand(2, 3), mask.expand(2, 3)))
-    assert user.tolist() == [[3], [4]] and items.shape == (2, 4)
-    mixed = torch.tensor([[5, 6, 7], [8, 9, 10]])
-    user, _ = together(support, Query(mixed, item.expand(2, 3), mask.expand(2, 3)))
-    assert user.tolist() == [[3, 5, 6, 7], [4, 8, 9, 10]]
+def test_tasks_that_mix_users_give_the_same_numbers_as_users_that_broadcast() -> None:
+    schema, batch = tiny()
+    method, s, q = melu(schema), batch.support, batch.query
+    wide = method.predict(
+        s._replace(user=s.user.expand_as(s.item)), q._replace(user=q.user.expand_as(q.item))
+    )
+    torch.testing.assert_close(wide, method.predict(s, q))
+    others = method.predict(s, q._replace(user=q.user.flip(0)))
+    assert not torch.allclose(others, wide)
 
 
 def test_unknown_options_are_refused() -> None:

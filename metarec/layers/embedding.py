@@ -120,14 +120,25 @@ class PairEncoder(nn.Module):
 
     def forward(self, user: Tensor, item: Tensor, tables: Mapping[str, Tensor] | None = None) -> Tensor:
         """`user` (`[..., n]`, or `[..., 1]` to broadcast) and `item` `[..., n]` to `[..., n, d_pair]`."""
+        return joined(self.blocks(user, item, tables))
+
+    def blocks(
+        self, user: Tensor, item: Tensor, tables: Mapping[str, Tensor] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """The two parts of $v_x$, the item's `[..., n, d_item]` and the user's `[..., n or 1, d_user]`."""
         items = self.item(item, None if tables is None else _side(tables, "item."))
-        users = self.user(user, None if tables is None else _side(tables, "user."))
-        return torch.cat([items, users.expand(*items.shape[:-1], users.shape[-1])], -1)
+        return items, self.user(user, None if tables is None else _side(tables, "user."))
 
     def tables(self) -> dict[str, Tensor]:
         """Every table by `item.<field>` or `user.<field>`, in the order of the columns of the output."""
         both = {"item": self.item, "user": self.user}
         return {f"{side}.{name}": e.tables[name] for side, e in both.items() for name in e.fields}
+
+
+def joined(blocks: Sequence[Tensor]) -> Tensor:
+    """Blocks of columns `[..., n or 1, d]` side by side, `[..., n, sum of d]`."""
+    n = max(block.shape[-2] for block in blocks)
+    return torch.cat([block.expand(*block.shape[:-2], n, block.shape[-1]) for block in blocks], -1)
 
 
 def _side(tables: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

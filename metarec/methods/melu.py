@@ -19,6 +19,7 @@ import torch
 from torch import Generator, Tensor
 
 from metarec.adaptation import (
+    Blocks,
     Modulate,
     Order,
     Params,
@@ -103,7 +104,7 @@ class MeLU(Method):
 
     def scores(self, support: Support, query: Query, noise: Noise) -> Tensor:
         """Output of the adapted head on the query, `[tasks, n_query]`."""
-        x_support, x_query = self.vectors(support, query)
+        x_support, x_query = self.inputs(support, query)
         return adapt_mlp(
             mlp_params(self.head),
             x_support,
@@ -116,18 +117,20 @@ class MeLU(Method):
             modulate=self.condition(x_support, x_query, support, query),
         )
 
-    def vectors(self, support: Support, query: Query) -> tuple[Tensor, Tensor]:
-        """Interaction vectors of support and query, `[tasks, n, d_pair]`."""
-        user, item = together(support, query)
-        return split_at(self.encoder(user, item), support)
+    def inputs(self, support: Support, query: Query) -> tuple[Blocks, Blocks]:
+        """Interaction vectors of support and query, in an item's and a user's block."""
+        items = self.encoder.item(torch.cat([support.item, query.item], -1))
+        n = support.item.shape[-1]
+        users = self.encoder.user(support.user), self.encoder.user(query.user)
+        return (items[..., :n, :], users[0]), (items[..., n:, :], users[1])
 
     def condition(
-        self, x_support: Tensor, x_query: Tensor, support: Support, query: Query
+        self, x_support: Blocks, x_query: Blocks, support: Support, query: Query
     ) -> Modulate | None:
         """What modulates the hidden layers of the head before they adapt; MeLU has nothing."""
         return None
 
-    def step_size(self, x_support: Tensor, support: Support) -> Tensor:
+    def step_size(self, x_support: Blocks, support: Support) -> Tensor:
         """The size of the inner steps, one number or `[tasks]`."""
         return self.inner_lr
 
@@ -163,18 +166,3 @@ class MeLU(Method):
         *tasks, n = support.mask.shape
         shape = (*tasks, self.options.steps, n)
         return {"inner": torch.rand(shape, generator=generator, device=generator.device)}
-
-
-def together(support: Support, query: Query) -> tuple[Tensor, Tensor]:
-    """Support and query as one: `user` (`[tasks, 1]` when a task is a user), `item` `[tasks, n]`."""
-    item = torch.cat([support.item, query.item], -1)
-    if support.user.shape[-1] == query.user.shape[-1] == 1 and item.shape[-1] > 2:
-        return support.user, item
-    users = (support.user.expand_as(support.item), query.user.expand_as(query.item))
-    return torch.cat(users, -1), item
-
-
-def split_at(x: Tensor, support: Support) -> tuple[Tensor, Tensor]:
-    """The part of `x` `[tasks, n, ...]` that belongs to the support, and the rest."""
-    n = support.item.shape[-1]
-    return x[..., :n, :], x[..., n:, :]
