@@ -180,7 +180,7 @@ def _outcomes(
             extra["valid"] = kept["valid"][protocol.selection.metric]
         curve = [h for h in trained.history[k] if "test" in h or "valid" in h]
         if curve:
-            extra["curve"] = _curve(curve)
+            extra["curve"] = _curve(curve, protocol.selection.metric)
         means = {name: float(np.nanmean(v)) for name, v in users.items()}
         outcomes.append((finite(means), users, extra))
     return outcomes
@@ -197,15 +197,19 @@ def _describe(trained: Trained, test: EpisodeTensors, rows: int = 10) -> dict[st
     }
 
 
-def _curve(history: list[dict[str, Any]]) -> dict[str, Any]:
-    """Loss terms and scores by epoch as columns, rounded, for training-curve figures."""
+def _curve(history: list[dict[str, Any]], chosen_by: str) -> dict[str, Any]:
+    """Loss terms and scores by epoch as columns, rounded, for training-curve figures.
+
+    On validation only the metric that chooses is kept; on test those of the first, unprefixed set.
+    """
     columns: dict[str, Any] = {"epoch": [h["epoch"] for h in history]}
     for name in history[-1]:
         if name not in ("epoch", "stage", "test", "valid"):
             columns[name] = [float(f"{h[name]:.4g}") for h in history]
     for split in ("valid", "test"):
         if split in history[-1]:
-            columns[split] = {m: [round(h[split][m], 5) for h in history] for m in history[-1][split]}
+            kept = [m for m in history[-1][split] if (m == chosen_by if split == "valid" else ":" not in m)]
+            columns[split] = {m: [round(h[split][m], 5) for h in history] for m in kept}
     return columns
 
 

@@ -35,6 +35,7 @@ EXTRA: dict[str, dict[str, Any]] = {
     "TaNP (FiLM), as printed": {"variant": "film", "clusters": 10, **PAPER},
     "TaNP (Gating-FiLM), as printed": {"variant": "gating", "clusters": 20, **PAPER},
     "TaNP (Gating-FiLM), no pool": {"variant": "gating", "pool": False},
+    "TaNP (Gating-FiLM), no user identity": {"variant": "gating", "clusters": 20, "user_identity": "shared"},
 }
 # Sizes for seconds on a CPU; the synthetic users have 30 to 60 ratings.
 QUICK: dict[str, Any] = {"epochs": 8, "lr": 3e-3}
@@ -60,7 +61,7 @@ def protocol(track: str, profile: str, n_support: int = N_SUPPORT) -> Protocol:
         metric_sets={"": "tanp-released", "std:": "ranking-standard"},
         selection=watch if track == "published" else choose,
         sample=track == "published",
-        deviations=("D1", "D2") if track == "published" else (),
+        deviations=("D1", "D2", "D3"),
     )
 
 
