@@ -102,8 +102,11 @@ def _steps(
         mask = () if masks is None else (masks[k],)
         gradient = _gradient(loss, state, names, mask, order)
         for name, g in gradient.items():
-            p = state[name]
-            state[name] = update[name](p, g) if name in update else p - _size(lr, name, g.ndim) * g
+            if name in update:
+                state[name] = update[name](state[name], g)
+            else:
+                size = lr[name] if isinstance(lr, Mapping) else task_size(lr, g.ndim)
+                state[name] = state[name] - size * g
         yield dict(state)
 
 
@@ -121,12 +124,9 @@ def _gradient(
     return found
 
 
-def _size(lr: StepSize, name: str, ndim: int) -> float | Tensor:
-    if isinstance(lr, Mapping):
-        return lr[name]
-    if isinstance(lr, Tensor) and lr.ndim == 1:
-        return lr.reshape(-1, *[1] * (ndim - 1))
-    return lr
+def task_size(lr: float | Tensor, ndim: int) -> float | Tensor:
+    """A step size, one number or one a task `[tasks]`, shaped to multiply a stack of `ndim` axes."""
+    return lr.reshape(-1, *[1] * (ndim - 1)) if isinstance(lr, Tensor) and lr.ndim == 1 else lr
 
 
 def pointwise_loss(kind: str, scores: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
@@ -196,7 +196,7 @@ def adapt_mlp(
         return _adapt_weights(params, x_support, x_query, loss, steps, lr, order, masks, modulate)
     # A first-order step changes the weights by a constant: only the rows they multiply carry gradients.
     base = [block.detach() for block in x_support] if order == "first" else x_support
-    size = _size(lr, "0.weight", 3)
+    size = task_size(lr, 3)
     inside, across = (size * _gram(x, base) for x in (x_support, x_query))
     deltas: list[Tensor] = []
 
@@ -208,16 +208,16 @@ def adapt_mlp(
         return loss(modulated_mlp(p, p["outputs"], modulate), mask)
 
     rest = {name: p for name, p in params.items() if not name.startswith("0.")}
-    outputs = _first_layer(params, x_support)
+    outputs = first_layer(params, x_support)
     state = per_task(rest, len(outputs)) | {"outputs": outputs}
     adapted = adapt(
         support_loss, state, steps=steps, lr=lr, order=order, masks=masks, update={"outputs": step}
     )
     shift = across @ torch.stack(deltas).sum(0) if deltas else 0.0
-    return modulated_mlp(adapted, _first_layer(params, x_query) - shift, modulate)
+    return modulated_mlp(adapted, first_layer(params, x_query) - shift, modulate)
 
 
-def _first_layer(params: Mapping[str, Tensor], x: Blocks) -> Tensor:
+def first_layer(params: Mapping[str, Tensor], x: Blocks) -> Tensor:
     """Pre-activations of the first layer, `[tasks, n, d_hidden]`, its weights shared or one copy a task."""
     total, start = params["0.bias"].unsqueeze(-2), 0
     for block in x:
@@ -250,7 +250,7 @@ def _adapt_weights(
     """`adapt_mlp` with a copy of every weight for each task."""
 
     def scores(p: Mapping[str, Tensor], x: Blocks) -> Tensor:
-        return modulated_mlp(p, _first_layer(p, x), modulate)
+        return modulated_mlp(p, first_layer(p, x), modulate)
 
     def support_loss(p: Params, mask: Tensor | None = None) -> Tensor:
         return loss(scores(p, x_support), mask)

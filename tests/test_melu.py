@@ -85,7 +85,7 @@ def test_released_adapted_weights_after_each_step(
     released: tuple[dict[str, Tensor], MeLU, TaskBatch],
 ) -> None:
     f, method, batch = released
-    path = method.head_path(batch.support)
+    path = method.path(batch.support, batch.query)
     for name, adapted in parity.group(f, "adapted").items():
         for step in range(int(f["inner_steps"])):
             parity.close(path[step + 1][name.removeprefix("head.layers.")], adapted[:, step])

@@ -25,6 +25,7 @@ from metarec.adaptation import (
     Params,
     adapt_mlp,
     adapt_path,
+    first_layer,
     modulated_mlp,
     per_task,
     pointwise_loss,
@@ -32,7 +33,7 @@ from metarec.adaptation import (
 )
 from metarec.data.schema import Schema
 from metarec.layers.embedding import PairEncoder
-from metarec.layers.mlp import MLP, mlp_params, task_linear
+from metarec.layers.mlp import MLP, mlp_params
 from metarec.methods.base import Method, Noise, Stage, Terms, options_from
 from metarec.tasks.batch import Query, Support, TaskBatch
 
@@ -68,13 +69,14 @@ class MeLU(Method):
 
     per_replica = ("inner_lr",)
     Options: ClassVar[type[MeLUOptions]] = MeLUOptions
+    pairs: ClassVar[bool] = False
 
     def __init__(self, schema: Schema, **options: Any):
         super().__init__()
         o = options_from(self.Options, options, type(self).__name__)
         self.options: Any = o
         self.kind = schema.kind
-        self.encoder = PairEncoder(schema, o.d)
+        self.encoder = PairEncoder(schema, o.d, pairs=self.pairs)
         self.head = MLP((self.encoder.d_out, *o.hidden, 1))
         self.inner_lr: Tensor
         self.register_buffer("inner_lr", torch.tensor(o.inner_lr, dtype=torch.float64))
@@ -148,17 +150,22 @@ class MeLU(Method):
             return None
         return step_masks(noise["inner"], support.mask, self.options.inner_batch)
 
-    def head_path(self, support: Support) -> list[Params]:
-        """The head of each task before the first inner step and after each, stacks `[tasks, ...]`."""
-        x, loss = self.encoder(support.user, support.item), self.support_loss(support)
+    def path(self, support: Support, query: Query) -> list[Params]:
+        """What adapts, before the first inner step and after each, as stacks `[tasks, ...]` to look at."""
+        x_support, x_query = self.inputs(support, query)
+        loss = self.support_loss(support)
+        modulate = self.condition(x_support, x_query, support, query)
 
         def of_weights(p: Params) -> Tensor:
-            return loss(modulated_mlp(p, task_linear(x, p["0.weight"], p["0.bias"])), None)
+            return loss(modulated_mlp(p, first_layer(p, x_support), modulate), None)
 
-        start = per_task(mlp_params(self.head), len(x))
-        return adapt_path(
-            of_weights, start, steps=self.options.steps, lr=self.inner_lr, order=self.options.order
-        )
+        return self._path(of_weights, per_task(mlp_params(self.head), len(support.item)), support, x_support)
+
+    def _path(
+        self, loss: Callable[[Params], Tensor], start: Params, support: Support, x_support: Blocks
+    ) -> list[Params]:
+        o, lr = self.options, self.step_size(x_support, support)
+        return adapt_path(loss, start, steps=o.steps, lr=lr, order=o.order)
 
     def _draw(self, support: Support, generator: Generator) -> Noise:
         if self.options.inner_batch is None:
