@@ -7,6 +7,7 @@ scores.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -167,7 +168,8 @@ class _Run:
 
     def _optimiser(self, stage: Stage) -> torch.optim.Adam:
         for name, p in self.stack.params.items():
-            p.requires_grad_(not stage.trained or name.startswith(stage.trained))
+            moves = not stage.trained or name.startswith(stage.trained)
+            p.requires_grad_(moves and not name.startswith(self.stack.skeleton.written))
             p.grad = None
         moving = [p for p in self.stack.params.values() if p.requires_grad]
         return torch.optim.Adam(moving, lr=stage.lr, fused=True)
@@ -180,11 +182,23 @@ class _Run:
             terms = self.stack.call(stage.terms, *args)
             optimiser.zero_grad(set_to_none=True)
             torch.stack(list(terms.values())).sum().backward()
+            written = self._writes(stage, args)
             optimiser.step()
+            with torch.no_grad():
+                for name, value in written.items():
+                    self.stack.params[name].copy_(value)
             for name, value in terms.items():
                 sums[name] = value.detach() + sums[name] if name in sums else value.detach()
             steps += 1
         return {name: value / steps for name, value in sums.items()}
+
+    def _writes(self, stage: Stage, args: tuple[Any, ...]) -> dict[str, Tensor]:
+        """What the method writes after this batch, `[K, ...]`, from the parameters before the step."""
+        if stage.unit != "tasks" or not self.stack.skeleton.written:
+            return {}
+        with torch.no_grad():
+            written: dict[str, Tensor] = self.stack.call("writes", *args)
+        return written
 
     def _task_batches(self, stage: Stage) -> Any:
         data = self.train
@@ -274,7 +288,7 @@ class _Run:
             value = value if self.selection.maximise else -value
             if self._replica_done(k):
                 continue
-            if not (value <= self.best.value[k]):
+            if value > self.best.value[k] or (math.isnan(self.best.value[k]) and not math.isnan(value)):
                 self.best.value[k], self.best.epoch[k], self.best.since[k] = value, self.epoch, 0
                 for name, p in self.stack.params.items():
                     if name not in self.best.params:

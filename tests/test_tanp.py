@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tiny import build, gradients, tiny
 from torch import Tensor
 
 from metarec.data.schema import Schema
@@ -382,3 +383,27 @@ def test_modulation_adds_two_or_four_matrices_a_layer() -> None:
 def test_unknown_option_is_named() -> None:
     with pytest.raises(ProtocolError, match="no option 'clustres'; it has variant"):
         TaNP(SCHEMA, clustres=3)
+
+
+def test_content_embeds_fields_in_place_of_ids() -> None:
+    schema, b = tiny()
+    m = build(TaNP, schema, embed="content", d_field=3, context_min=4)
+    assert isinstance(m, TaNP)
+    names = {name.split(".")[0] for name, _ in m.named_parameters()}
+    assert "encoder" in names and not names & {"item_embed", "user_embed"}
+    n_fields = len(schema.user_fields) + len(schema.item_fields)
+    assert m.embed(b.support.user, b.support.item).shape == (*b.support.item.shape, 3 * n_fields)
+    expected = m.predict(b.support, b.query)
+    padded = b.support._replace(item=torch.where(b.support.mask, b.support.item, 0))
+    torch.testing.assert_close(m.predict(padded, b.query), expected)
+    loss = torch.stack(list(m.terms(b, m.draw(b, torch.Generator().manual_seed(0))).values())).sum()
+    assert all(slope.any() for slope in gradients(m, loss).values())
+
+
+def test_content_without_fields_or_with_ids_is_refused() -> None:
+    with pytest.raises(ProtocolError, match="needs user or item fields"):
+        TaNP(SCHEMA, embed="content")
+    with pytest.raises(ProtocolError, match="knows no user_identity"):
+        TaNP(tiny()[0], embed="content", user_identity="shared")
+    with pytest.raises(ProtocolError, match="embed='fields' is unknown"):
+        TaNP(SCHEMA, embed="fields")

@@ -46,9 +46,12 @@ class Method(nn.Module):
     replica trained in a stack sees the very numbers it would see alone.
 
     `per_replica` names buffers that may differ between stacked replicas (a loss weight, a step size).
+    `written` holds the prefixes of parameters that no optimiser moves because training writes them
+    (`writes`): an external memory. As parameters they are stacked, checkpointed and selected like all others.
     """
 
     per_replica: tuple[str, ...] = ()
+    written: tuple[str, ...] = ()
     replicable: bool = True
 
     def stages(self) -> tuple[Stage, ...]:
@@ -80,6 +83,13 @@ class Method(nn.Module):
         """Named scalar terms of the training loss, with fresh noise from `generator`."""
         return self.terms(batch, self.draw(batch, generator))
 
+    def writes(self, batch: TaskBatch, noise: Noise) -> dict[str, Tensor]:
+        """New values of `written` parameters after a step on `batch`; pure, like `terms`.
+
+        The trainer calls it without autograd and with the parameters that `terms` saw; prediction never does.
+        """
+        return {}
+
     def draw_predict(self, support: Support, query: Query, generator: Generator) -> Noise:
         """The random numbers one sampled prediction needs (none: prediction is deterministic)."""
         return {}
@@ -102,7 +112,8 @@ class Method(nn.Module):
 
 def n_parameters(method: nn.Module, prefix: str = "") -> int:
     """Trainable numbers whose name starts with `prefix`."""
-    return sum(p.numel() for name, p in method.named_parameters() if name.startswith(prefix))
+    named = method.named_parameters()
+    return sum(p.numel() for name, p in named if name.startswith(prefix) and p.requires_grad)
 
 
 @contextmanager

@@ -19,6 +19,8 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from metarec.data.schema import Schema
+from metarec.errors import ProtocolError
+from metarec.layers.embedding import PairEncoder
 from metarec.layers.ids import Activation, IdEmbedding
 from metarec.layers.mlp import MLP
 from metarec.layers.modulation import FiLMLayer, Modulation
@@ -32,15 +34,19 @@ class TaNPOptions:
     """Every place where paper and released code part, as a switch. Defaults are the released ones.
 
     Sizes are those of the authors' Last.FM run script. `temperature` is the degree of freedom alpha of
-    eq-tanp-11,
-    `cluster_weight` the lambda of eq-tanp-19, `clusters` the k of the pool. With `user_identity="shared"` all users
-    have one identity, so that the labels of the support alone can tell them apart; with `own` (paper and code) a
-    training user is also known by an embedding, and a test user brings one that was never trained.
+    eq-tanp-11, `cluster_weight` the lambda of eq-tanp-19, `clusters` the k of the pool. With
+    `user_identity="shared"` all users have one identity, so that the labels of the support alone can tell
+    them apart; with `own` (paper and code) a training user is also known by an embedding, and a test user
+    brings one that was never trained. `embed="content"` makes an interaction of an embedding of size
+    `d_field` for each field of user and item in place of the ids, as on MovieLens (section 5.1) and in
+    PNMTA's comparison; `user_identity`, `embed_activation` and `embed_sizes` then mean nothing.
     """
 
     variant: Modulation = "gating"
     pool: bool = True
     user_identity: Literal["own", "shared"] = "own"
+    embed: Literal["ids", "content"] = "ids"
+    d_field: int = 32
     embed_activation: Activation = "relu"
     embed_sizes: tuple[int, int] = (32, 16)
     latent_sizes: tuple[int, ...] = (32, 16, 32)
@@ -112,9 +118,7 @@ class TaNP(Method):
         super().__init__()
         o: TaNPOptions = options_from(TaNPOptions, options, "TaNP")
         self.options = o
-        self.item_embed = IdEmbedding(schema.n_items, *o.embed_sizes, o.embed_activation)
-        self.user_embed = IdEmbedding(schema.n_users, *o.embed_sizes, o.embed_activation)
-        d_x = 2 * o.embed_sizes[1]
+        d_x = self._make_embedding(schema)
         self.latent_encoder = MLP((d_x + 1, *o.latent_sizes), last_relu=o.last_relu)
         self.posterior_hidden = nn.Linear(o.latent_sizes[-1], o.d_posterior)
         self.posterior_mu = nn.Linear(o.d_posterior, o.d_z)
@@ -136,8 +140,26 @@ class TaNP(Method):
         o = self.options
         return (Stage("meta-train", epochs=o.epochs, batch=o.batch, lr=o.lr),)
 
+    def _make_embedding(self, schema: Schema) -> int:
+        """Give the model what embeds an interaction; returns $d_x$."""
+        o = self.options
+        if o.embed == "content":
+            if o.user_identity != "own":
+                raise ProtocolError("TaNP: embed='content' knows no user_identity; leave it at 'own'.")
+            if not (schema.user_fields or schema.item_fields):
+                raise ProtocolError("TaNP: embed='content' needs user or item fields; use embed='ids'.")
+            self.encoder = PairEncoder(schema, o.d_field)
+            return self.encoder.d_out
+        if o.embed != "ids":
+            raise ProtocolError(f"TaNP: embed={o.embed!r} is unknown; use 'ids' or 'content'.")
+        self.item_embed = IdEmbedding(schema.n_items, *o.embed_sizes, o.embed_activation)
+        self.user_embed = IdEmbedding(schema.n_users, *o.embed_sizes, o.embed_activation)
+        return 2 * o.embed_sizes[1]
+
     def embed(self, user: Tensor, item: Tensor) -> Tensor:
         """$x = [v | u]$ as released (the paper prints $[u | v]$): `[tasks, n, d_x]`."""
+        if self.options.embed == "content":
+            return self.encoder(user, item)
         items = self.item_embed(item)
         known = user if self.options.user_identity == "own" else torch.zeros_like(user)
         users = self.user_embed(known).expand_as(items)
