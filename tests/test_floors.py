@@ -40,13 +40,14 @@ def test_damped_bias_equals_its_formula_user_by_user() -> None:
         bias[item] = (own - mu).sum() / (len(own) + 5)
     scores = predicted("damped-bias")
     for t in range(len(SPLITS.test)):
-        support = [(int(i), float(y)) for i, y, m in zip(BATCH.support.item[t], BATCH.support.labels[t],
-                                                         BATCH.support.mask[t], strict=True) if m]  # fmt: skip
+        own = BATCH.support.mask[t]
+        support = list(
+            zip(BATCH.support.item[t, own].tolist(), BATCH.support.labels[t, own].tolist(), strict=True)
+        )
         user = sum(y - mu - bias[i] for i, y in support) / (len(support) + 5)
         for j in torch.flatten(torch.nonzero(BATCH.query.mask[t])).tolist():
-            assert scores[t, j].item() == pytest.approx(
-                mu + bias[int(BATCH.query.item[t, j])] + user, abs=1e-12
-            )
+            expected = mu + bias[int(BATCH.query.item[t, j])] + user
+            assert scores[t, j].item() == pytest.approx(expected, abs=1e-12)
 
 
 def test_item_mean_and_popularity_count_training_episodes_only() -> None:

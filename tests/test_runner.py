@@ -161,9 +161,9 @@ def test_choice_by_validation_ignores_the_test_scores() -> None:
         return Record("tanp", "t", "sound", "d", "M", {"lr": lr}, 0, {"P@5": test}, extra={"valid": valid})
 
     records = [found(0.1, 0.5, 0.9), found(0.2, 0.7, 0.1), found(0.2, 0.6, 0.1), found(0.1, 0.6, 0.9)]
-    assert best_on_validation(records, "M", "lr") == 0.2
+    assert best_on_validation(records, "M", ["lr"]) == {"lr": 0.2}
     with pytest.raises(RecordError, match="no search record for 'N'"):
-        best_on_validation(records, "N", "lr")
+        best_on_validation(records, "N", ["lr"])
 
 
 def test_protocols_refuse_unknown_settings() -> None:

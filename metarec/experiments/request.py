@@ -38,16 +38,25 @@ class Experiment:
     measure: Callable[[Request], list[Record]] | None = None
 
 
-def best_on_validation(records: Sequence[Record], label: str, option: str, *, maximise: bool = True) -> Any:
-    """The value of `option` whose records of `label` have the best mean validation score at the kept epoch.
+def best_on_validation(
+    records: Sequence[Record], label: str, options: Sequence[str], *, maximise: bool = True
+) -> dict[str, Any]:
+    """The values of `options` whose records of `label` have the best mean validation score at the kept epoch.
 
-    Test scores play no part. Raises `RecordError` when the search has no record for `label`.
+    Test scores play no part, and a setting that diverged loses. Raises `RecordError` when the search has no record
+    for `label`.
     """
-    scores: dict[Any, list[float]] = {}
+    scores: dict[tuple[Any, ...], list[float]] = {}
     for record in records:
         if record.method == label:
-            scores.setdefault(record.options[option], []).append(record.extra["valid"])
+            point = tuple(record.options[name] for name in options)
+            scores.setdefault(point, []).append(record.extra["valid"])
     if not scores:
         raise RecordError(f"no search record for {label!r}; run the experiment's tuning first.")
     sign = 1.0 if maximise else -1.0
-    return max(scores, key=lambda value: sign * float(np.mean(scores[value])))
+
+    def merit(point: tuple[Any, ...]) -> float:
+        value = sign * float(np.mean(scores[point]))
+        return -np.inf if np.isnan(value) else value
+
+    return dict(zip(options, max(scores, key=merit), strict=True))

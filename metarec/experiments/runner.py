@@ -135,12 +135,17 @@ def run_group(runs: Sequence[Run], device: torch.device, scratch: Path | None = 
 
 
 def score(protocol: Protocol, scores: Tensor, data: EpisodeTensors) -> dict[str, Tensor]:
-    """Every metric of the protocol, `{name: [K, tasks]}`; `scores` is `[K, tasks, n_query]`."""
+    """Every metric of the protocol, `{name: [K, tasks]}`; `scores` is `[K, tasks, n_query]`.
+
+    A replica that has diverged (scores that are not finite) gets nan throughout; it never stops the others.
+    """
     labels, mask = query_side(data, scores.shape[0])
+    sound = (scores.isfinite() | ~mask).all(-1).all(-1)
+    scores = torch.where(sound[:, None, None], scores, 0.0)
     found: dict[str, Tensor] = {}
     for prefix, name in protocol.metric_sets.items():
         for metric, values in metrics.evaluate(scores, labels, mask, name).items():
-            found[prefix + metric] = values
+            found[prefix + metric] = torch.where(sound[:, None], values, torch.nan)
     return found
 
 
@@ -176,8 +181,8 @@ def _outcomes(
         if "assignments" in described["rows"]:
             extra["assignments"] = np.round(described["rows"]["assignments"][k].astype(float), 5).tolist()
         if protocol.selection.rule == "valid" and trained.params:
-            kept = next(h for h in trained.history[k] if "valid" in h and h["epoch"] == trained.best_epoch[k])
-            extra["valid"] = kept["valid"][protocol.selection.metric]
+            kept = [h for h in trained.history[k] if "valid" in h and h["epoch"] == trained.best_epoch[k]]
+            extra["valid"] = kept[-1]["valid"][protocol.selection.metric] if kept else float("nan")
         curve = [h for h in trained.history[k] if "test" in h or "valid" in h]
         if curve:
             extra["curve"] = _curve(curve, protocol.selection.metric)

@@ -134,7 +134,7 @@ def _tuned(request: Request, track: str, label: str) -> dict[str, Any]:
     if track != "sound" or request.profile == "quick":
         return {}
     records = request.store.read("tanp", "table4-tuning")
-    return {"lr": best_on_validation(records, label, "lr")}
+    return best_on_validation(records, label, ["lr"])
 
 
 def _seeds(
