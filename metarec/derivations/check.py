@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import pandas as pd
@@ -26,10 +26,21 @@ class Estimate(NamedTuple):
         half = float(stats.norm.ppf(0.975)) * self.error
         return self.mean - half, self.mean + half
 
+    def __str__(self) -> str:
+        low, high = self.interval
+        return f"{text(self.mean, 3)} ({text(low, 3)} to {text(high, 3)})"
+
 
 def estimate(draws: Tensor) -> Estimate:
     """Mean of independent draws `[n]` with its standard error."""
     return Estimate(float(draws.mean()), float(draws.std() / draws.numel() ** 0.5))
+
+
+def percent(happened: Tensor) -> str:
+    """Share of the cases `[n]` in which something happened, with its 95 % interval."""
+    found = estimate(100 * happened.double())
+    low, high = found.interval
+    return f"{found.mean:.1f} % ({max(low, 0):.1f} to {high:.1f})"
 
 
 def text(value: Number, digits: int = 4) -> str:
@@ -85,6 +96,25 @@ def covers(
 def _framed(table: Mapping[str, Mapping[str, str]], unit: str) -> pd.DataFrame:
     frame = pd.DataFrame.from_dict(dict(table), orient="index")
     return frame.rename_axis(f"in {unit}" if unit else None)
+
+
+def values(rows: Mapping[str, Number], *, unit: str = "nats") -> pd.DataFrame:
+    """Named numbers as a table."""
+    return _framed({name: {"value": text(value)} for name, value in rows.items()}, unit)
+
+
+class Verdicts:
+    """What became of each claim, as a table in Markdown: claim, verdict, what was measured."""
+
+    def __init__(self, rows: Sequence[tuple[str, str, str]]):
+        self.rows = rows
+
+    def _repr_markdown_(self) -> str:
+        head = ["| Claim | Verdict | Measured above |", "|:--|:--|:--|"]
+        return "\n".join(head + [f"| {' | '.join(row)} |" for row in self.rows])
+
+    def __repr__(self) -> str:
+        return self._repr_markdown_()
 
 
 def stacked(values: Tensor) -> tuple[float, float]:

@@ -7,16 +7,18 @@ The functions follow the steps of the notebook `notebooks/tanp/elbo`; the losses
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log, pi
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Generator, Tensor
 from torch.distributions import MultivariateNormal as Normal
 from torch.distributions import kl_divergence
 
-from metarec.derivations.check import Estimate, estimate
+from metarec.derivations.check import Estimate, estimate, percent, text
 from metarec.derivations.linear_gaussian import (
     Interactions,
     draw,
@@ -98,12 +100,18 @@ def log_marginals(data: Interactions) -> Tensor:
 
 def diagonal(mean: Tensor, sd: Tensor) -> Normal:
     r"""$N(\mu, \mathrm{diag}(\sigma^2))$ from `mean` and `sd` `[..., d]`, the family of TaNP's encoder."""
-    return Normal(mean, scale_tril=torch.diag_embed(sd.expand_as(mean)))
+    mean, sd = torch.broadcast_tensors(mean, sd)
+    return Normal(mean, scale_tril=torch.diag_embed(sd))
 
 
 def widened(p: Normal, factor: float | Tensor) -> Normal:
     """The diagonal Gaussian with the mean of `p` and its marginal s.d. times `factor`."""
     return diagonal(p.mean, p.stddev * factor)
+
+
+def scaled(p: Normal, factor: Tensor) -> Normal:
+    """`p` with its s.d. in every direction times `factor` `[m]`: `[m, d]`."""
+    return Normal(p.mean.expand(len(factor), -1), scale_tril=factor[:, None, None] * p.scale_tril)
 
 
 def expected_log_density(q: Normal, p: Normal) -> Tensor:
@@ -191,6 +199,20 @@ def overshoot(tasks: Interactions, n_support: int, factor: float | Tensor) -> tu
     truth = log_evidence(query, p_support)
     objective = conditional_objective(posterior(tasks), q_support, query)
     return objective - truth, log_evidence(query, q_support) - truth
+
+
+def overshoot_table(tasks: Interactions, n_support: int, factors: Sequence[float]) -> pd.DataFrame:
+    """`overshoot` over many users, a row a `factor`: means with 95 % intervals (nats) and share above 0."""
+    rows = {}
+    for factor in factors:
+        objective, predictor = overshoot(tasks, n_support, factor)
+        rows[f"{factor:g}"] = {
+            "objective - truth": str(estimate(objective)),
+            "predictor - truth": str(estimate(predictor)),
+            "users overshot": percent(objective > 0),
+            "largest overshoot": text(objective.max()),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("s.d. times")
 
 
 def empty_query_share(total: int, context_min: int = 20) -> float:
