@@ -123,6 +123,8 @@ class _Run:
         self.train, self.valid, self.test = (
             EpisodeTensors([s[i] for s in own], device, dtype) for i in range(3)
         )
+        full = any(stage.unit == "rows" and stage.rows == "full" for stage in self.stages)
+        self.full = EpisodeTensors([s.histories() for s in own], device, dtype) if full else self.train
         self.generators = [Generator().manual_seed(_mix(seed, 17)) for seed in seeds]
         self.best = _Best([float("nan")] * len(seeds), [0] * len(seeds), [0] * len(seeds))
         self.history: list[list[dict[str, Any]]] = [[] for _ in seeds]
@@ -248,7 +250,7 @@ class _Run:
         return {name: value.to(self.device, non_blocking=True) for name, value in stack_noise(drawn).items()}
 
     def _row_batches(self, stage: Stage) -> Any:
-        data = self.train
+        data = self.full if stage.rows == "full" else self.train
         n = [int(p.offsets[-1]) for p in data.parts]
         first = np.concatenate([[0], np.cumsum(n)[:-1]])
         size = min(stage.batch, min(n))

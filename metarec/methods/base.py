@@ -24,12 +24,14 @@ class Stage:
 
     `terms` names the method of the model whose terms are summed; `unit` says whether it is fed task batches
     or flat rows; `trained` holds the prefixes of the parameters that move (empty: all of them). `window` is
-    the number of shuffled batches sorted by length together, to save padding (1: plain shuffling).
+    the number of shuffled batches sorted by length together, to save padding (1: plain shuffling). Rows are
+    those of the training episodes (`train`) or of `Splits.histories` (`full`).
     """
 
     name: str = "meta-train"
     terms: str = "terms"
     unit: Literal["tasks", "rows"] = "tasks"
+    rows: Literal["train", "full"] = "train"
     epochs: int = 100
     batch: int = 32
     lr: float = 1e-4
