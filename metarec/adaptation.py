@@ -7,7 +7,7 @@ products.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import nullcontext
 from functools import reduce
 from typing import Literal
@@ -18,7 +18,9 @@ from torch import Tensor
 from torch.func import grad
 
 from metarec.errors import ProtocolError
+from metarec.layers.embedding import Blocks
 from metarec.layers.mlp import task_linear
+from metarec.layers.modulators import Modulate
 from metarec.layers.pooling import masked_average
 
 Order = Literal["second", "first"]
@@ -26,10 +28,6 @@ Params = dict[str, Tensor]
 StepSize = float | Tensor | Mapping[str, Tensor]
 # (parameter, its gradient) -> the parameter after the step.
 Update = Callable[[Tensor, Tensor], Tensor]
-# Columns of the inputs, piece by piece: `[tasks, n, d]`, or `[tasks, 1, d]` where entries of a task agree.
-Blocks = Sequence[Tensor]
-# (index of a hidden layer, its pre-activations `[tasks, n, d]`) -> the same shape, before the ReLU.
-Modulate = Callable[[int, Tensor], Tensor]
 
 
 def per_task(params: Mapping[str, Tensor], tasks: int) -> Params:

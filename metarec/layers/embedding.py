@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from metarec.data.ratings import Field
 from metarec.data.schema import Schema
 
+# Columns of interaction vectors in pieces: `[tasks, n, d]`, or `[tasks, 1, d]` where a task's entries agree.
+Blocks = Sequence[Tensor]
 # The counts of shared values of all pairs are kept, a byte each, up to this many pairs (32 MiB).
 MAX_PAIRS = 2**25
 
@@ -126,8 +128,17 @@ class PairEncoder(nn.Module):
         self, user: Tensor, item: Tensor, tables: Mapping[str, Tensor] | None = None
     ) -> tuple[Tensor, Tensor]:
         """The two parts of $v_x$, the item's `[..., n, d_item]` and the user's `[..., n or 1, d_user]`."""
-        items = self.item(item, None if tables is None else _side(tables, "item."))
-        return items, self.user(user, None if tables is None else _side(tables, "user."))
+        return self.items(item, tables), self.users(user, tables)
+
+    def items(self, item: Tensor, tables: Mapping[str, Tensor] | None = None) -> Tensor:
+        """The item's part alone, `[..., n, d_item]`."""
+        own: Tensor = self.item(item, None if tables is None else _side(tables, "item."))
+        return own
+
+    def users(self, user: Tensor, tables: Mapping[str, Tensor] | None = None) -> Tensor:
+        """The user's part alone, `[..., n or 1, d_user]`."""
+        own: Tensor = self.user(user, None if tables is None else _side(tables, "user."))
+        return own
 
     def tables(self) -> dict[str, Tensor]:
         """Every table by `item.<field>` or `user.<field>`, in the order of the columns of the output."""
@@ -135,7 +146,7 @@ class PairEncoder(nn.Module):
         return {f"{side}.{name}": e.tables[name] for side, e in both.items() for name in e.fields}
 
 
-def joined(blocks: Sequence[Tensor]) -> Tensor:
+def joined(blocks: Blocks) -> Tensor:
     """Blocks of columns `[..., n or 1, d]` side by side, `[..., n, sum of d]`."""
     n = max(block.shape[-2] for block in blocks)
     return torch.cat([block.expand(*block.shape[:-2], n, block.shape[-1]) for block in blocks], -1)

@@ -11,7 +11,7 @@ recent PyTorch. Here the order is an option and second order the default.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -19,8 +19,6 @@ import torch
 from torch import Generator, Tensor
 
 from metarec.adaptation import (
-    Blocks,
-    Modulate,
     Order,
     Params,
     adapt_mlp,
@@ -32,8 +30,9 @@ from metarec.adaptation import (
     step_masks,
 )
 from metarec.data.schema import Schema
-from metarec.layers.embedding import PairEncoder
+from metarec.layers.embedding import Blocks, PairEncoder
 from metarec.layers.mlp import MLP, mlp_params
+from metarec.layers.modulators import Modulate
 from metarec.methods.base import Method, Noise, Stage, Terms, options_from
 from metarec.tasks.batch import Query, Support, TaskBatch
 
@@ -67,7 +66,7 @@ RELEASED: dict[str, Any] = {"steps": 1, "inner_lr": 5e-6, "lr": 5e-5, "epochs": 
 class MeLU(Method):
     """Content encoder and a head that adapts to each user by gradient steps on its support."""
 
-    per_replica = ("inner_lr",)
+    per_replica: tuple[str, ...] = ("inner_lr",)
     Options: ClassVar[type[MeLUOptions]] = MeLUOptions
     pairs: ClassVar[bool] = False
 
@@ -121,10 +120,14 @@ class MeLU(Method):
 
     def inputs(self, support: Support, query: Query) -> tuple[Blocks, Blocks]:
         """Interaction vectors of support and query, in an item's and a user's block."""
-        items = self.encoder.item(torch.cat([support.item, query.item], -1))
-        n = support.item.shape[-1]
-        users = self.encoder.user(support.user), self.encoder.user(query.user)
+        tables, n = self.tables(), support.item.shape[-1]
+        items = self.encoder.items(torch.cat([support.item, query.item], -1), tables)
+        users = self.encoder.users(support.user, tables), self.encoder.users(query.user, tables)
         return (items[..., :n, :], users[0]), (items[..., n:, :], users[1])
+
+    def tables(self) -> Mapping[str, Tensor] | None:
+        """The tables of the encoder as a task sees them; None for the encoder's own."""
+        return None
 
     def condition(
         self, x_support: Blocks, x_query: Blocks, support: Support, query: Query
