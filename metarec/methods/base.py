@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import torch
 from torch import Generator, Tensor, nn
@@ -47,6 +47,7 @@ class Method(nn.Module):
     Noise is drawn apart from its use (`draw`, `draw_predict`), from one generator a replica, so that a
     replica trained in a stack sees the very numbers it would see alone.
 
+    `rates` is false for a method whose scores only rank: errors of ratings are then undefined (nan).
     `per_replica` names buffers that may differ between stacked replicas (a loss weight, a step size).
     `written` holds the prefixes of parameters that no optimiser moves because training writes them
     (`writes`): an external memory. As parameters they are stacked, checkpointed and selected like all others.
@@ -55,6 +56,7 @@ class Method(nn.Module):
     per_replica: tuple[str, ...] = ()
     written: tuple[str, ...] = ()
     replicable: bool = True
+    rates: bool = True
 
     def stages(self) -> tuple[Stage, ...]:
         """Stages in order; a closed-form method has none and overrides `fit`."""
@@ -127,9 +129,15 @@ def initialised(seed: int) -> Iterator[None]:
 
 
 def options_from(cls: type[Any], given: Mapping[str, Any], where: str) -> Any:
-    """An options dataclass from a mapping; an unknown key is a `ProtocolError` that names the known ones."""
+    """An options dataclass from a mapping; an unknown key, or a word where others are known, is a
+    `ProtocolError` that names the known ones.
+    """
     known = [f.name for f in fields(cls)]
-    for key in given:
+    hints = get_type_hints(cls)
+    for key, value in given.items():
         if key not in known:
             raise ProtocolError(f"{where} has no option {key!r}; it has {', '.join(known)}.")
+        words = get_args(hints[key]) if get_origin(hints[key]) is Literal else (value,)
+        if value not in words:
+            raise ProtocolError(f"{where}: {key}={value!r} is unknown; use {' or '.join(map(repr, words))}.")
     return cls(**given)

@@ -150,8 +150,6 @@ class TaNP(Method):
                 raise ProtocolError("TaNP: embed='content' needs user or item fields; use embed='ids'.")
             self.encoder = PairEncoder(schema, o.d_field)
             return self.encoder.d_out
-        if o.embed != "ids":
-            raise ProtocolError(f"TaNP: embed={o.embed!r} is unknown; use 'ids' or 'content'.")
         self.item_embed = IdEmbedding(schema.n_items, *o.embed_sizes, o.embed_activation)
         self.user_embed = IdEmbedding(schema.n_users, *o.embed_sizes, o.embed_activation)
         return 2 * o.embed_sizes[1]
