@@ -1,0 +1,1 @@
+"""Records to tables, figures, claims and provenance. Nothing here trains."""

@@ -17,6 +17,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -112,6 +113,14 @@ def panels(
     `height` is that of one row, in inches; `options` (`sharex`, …) go to `matplotlib.pyplot.subplots`.
     """
     return plt.subplots(rows, columns, figsize=(WIDTHS[width], height * rows), squeeze=False, **options)
+
+
+def handles(fig: Figure) -> dict[str, Artist]:
+    """Label to artist over all panels of a figure, each label once: for one legend for all of them."""
+    found: dict[str, Artist] = {}
+    for ax in fig.axes:
+        found |= {label: h for h, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+    return found
 
 
 def label_axes(

@@ -1,0 +1,197 @@
+"""Claims of the papers against Records: a verdict for each claim that a notebook decides.
+
+    claims_table("tanp/table4-lastfm", records, store)
+
+A claim's wording and rule stand in `reference/claims.csv`. What computes it is declared, one entry a claim,
+in `metarec.report.<paper>.LEDGER`. Where a claim spans several data sets, each gets a verdict of its own,
+and the claim one for all of them, which waits until nothing is missing, unless a part already settles that
+it fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from metarec.errors import RecordError
+from metarec.records import Record, Store
+from metarec.report import html
+from metarec.report.evidence import Cells, Ground, Place
+from metarec.report.rules import FAILS, HOLDS, NOISE, Rule, Unit
+from metarec.report.tables import REFERENCE
+
+UNTESTABLE, PENDING = "not testable here", "not run yet"
+VERDICTS = (HOLDS, FAILS, NOISE, UNTESTABLE, PENDING)
+SEEDS = 5  # the rules are stated for five
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """What one paper's claims are decided on: its places, a rule a claim, and which metrics count.
+
+    `prefixes` gives, by track, the form of the metrics decided on; `percent` says that gains are shown in
+    points. `floors` are rankers that know nothing of the user: of a method level with one of them in every
+    metric, nothing is said to hold.
+    """
+
+    paper: str
+    places: tuple[Place, ...]
+    rules: Mapping[str, Rule]
+    prefixes: Mapping[str, str]
+    floors: tuple[str, ...] = ("Random ranker", "Popularity")
+    percent: bool = True
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A verdict, the sentence of numbers behind it, and what is missing for a final one."""
+
+    verdict: str
+    evidence: str = ""
+    missing: tuple[str, ...] = ()
+    cells: Cells | None = None
+
+
+def ledger(paper: str) -> Ledger:
+    """The declared rules of a paper's claims."""
+    found: Ledger = import_module(f"metarec.report.{paper}").LEDGER
+    return found
+
+
+def claims_of(notebook: str, root: Path = REFERENCE) -> pd.DataFrame:
+    """The claims that name a notebook (`"tanp/table4-lastfm"`) among those that decide them."""
+    claims = pd.read_csv(root / "claims.csv", dtype=str, keep_default_na=False)
+    named = claims["decided_by"].map(lambda text: notebook in [part.strip() for part in text.split(";")])
+    if not named.any():
+        raise RecordError(f"no claim in {root / 'claims.csv'} is decided by {notebook!r}; check the name.")
+    return claims[named]
+
+
+def decide(rule: Rule, grounds: Mapping[str, Ground], *, percent: bool = True) -> dict[str, Finding]:
+    """A finding by place of the rule, and under the key `""` that of the claim as a whole.
+
+    `grounds` are the places with records; a place of the rule that is not among them counts as missing.
+    """
+    unit = Unit(percent)
+    found = {name: _at(rule, grounds[name], unit) for name in rule.places if name in grounds}
+    missing = tuple(
+        f"{name}: {', '.join(finding.missing)}" for name, finding in found.items() if finding.missing
+    )
+    missing += tuple(f"{name}: every run" for name in rule.places if name not in grounds)
+    parts = [finding.cells for finding in found.values() if finding.cells is not None]
+    if any(finding.verdict == UNTESTABLE for finding in found.values()):
+        whole = Finding(UNTESTABLE, "", missing)
+    elif not parts:
+        whole = Finding(PENDING, "", missing)
+    else:
+        whole = _weigh(rule, Cells.join(parts), missing, unit)
+    return {**found, "": whole}
+
+
+def _at(rule: Rule, ground: Ground, unit: Unit) -> Finding:
+    missing = tuple(rule.missing(ground))
+    cells = rule.cells(ground)
+    if ground.planted:
+        evidence = rule.evidence(cells, unit) if cells is not None else ""
+        return Finding(UNTESTABLE, evidence, ("the paper's data (these ratings are planted)",))
+    if cells is None:
+        return Finding(PENDING, "", missing)
+    if cells.seeds < SEEDS:
+        missing += (f"{SEEDS - cells.seeds} more seeds",)
+    return _weigh(rule, cells, missing, unit)
+
+
+def _weigh(rule: Rule, cells: Cells, missing: tuple[str, ...], unit: Unit) -> Finding:
+    """The rule's verdict on these cells; with something missing, only a failure is final."""
+    evidence = rule.evidence(cells, unit)
+    if missing:
+        return Finding(FAILS if rule.refuted(cells) else PENDING, evidence, missing, cells)
+    word = rule.outcome(cells)
+    return Finding(NOISE if word == HOLDS and cells.level else word, evidence, (), cells)
+
+
+def claims_table(
+    notebook: str, records: Sequence[Record], store: Store, *, root: Path = REFERENCE
+) -> html.Html:
+    """Every claim that names `notebook`, decided on each track of `records`.
+
+    `records` are the notebook's own; those of the paper's other data sets are looked for in `store`.
+    `frame` has a row a claim and track: `claim, track, here, evidence, overall, missing`.
+    """
+    book = ledger(notebook.partition("/")[0])
+    here = next((p for p in book.places if p.notebook == notebook), None)
+    if here is None:
+        raise RecordError(f"the ledger of {book.paper} has no place for {notebook!r}; add it there.")
+    tracks = list(dict.fromkeys(r.track for r in records))
+    grounds = {track: _grounds(book, here, track, records, store) for track in tracks}
+    rows, lines = [], []
+    for claim in claims_of(notebook, root).to_dict("records"):
+        if claim["id"] not in book.rules:
+            raise RecordError(f"claim {claim['id']} has no rule in metarec.report.{book.paper}; declare one.")
+        rule = book.rules[claim["id"]]
+        cells = [_claim_cell(claim)]
+        for track in tracks:
+            found = decide(rule, grounds[track], percent=book.percent)
+            own, whole = found[here.name], found[""]
+            rows.append(_row(claim["id"], track, own, whole))
+            cells.append(_track_cell(own, whole, here.name, alone=rule.places == (here.name,)))
+        lines.append((claim["id"], cells))
+    caption = f"Claims decided by {notebook}"
+    columns = ["Claim and rule", *(f"{track.capitalize()} track" for track in tracks)]
+    rendered = html.table(columns, {"": lines}, caption=caption, corner="Id", kind="claims", notes=_NOTES)
+    return html.Html(rendered, caption, pd.DataFrame(rows))
+
+
+_NOTES = (
+    "A cell is + or − where the bootstrap interval of the gain excludes zero. Gains are paired over users; "
+    "intervals come from resampling users, then seeds.",
+    "The published track is decided on the released form of the metrics, the sound track on the standard "
+    "one.",
+)
+
+
+def _grounds(
+    book: Ledger, here: Place, track: str, records: Sequence[Record], store: Store
+) -> dict[str, Ground]:
+    found = {}
+    for place in book.places:
+        own = records if place == here else store.read(*place.experiment.split("."))
+        if any(r.track == track for r in own):
+            found[place.name] = Ground(place, track, book.prefixes[track], own, store, book.floors)
+    return found
+
+
+def _row(claim: str, track: str, own: Finding, whole: Finding) -> dict[str, object]:
+    return {
+        "claim": claim,
+        "track": track,
+        "here": own.verdict,
+        "evidence": own.evidence,
+        "overall": whole.verdict,
+        "missing": list(whole.missing),
+    }
+
+
+def _claim_cell(claim: Mapping[Any, str]) -> str:
+    where = f'<span class="where">{escape(claim["where"])}</span>'
+    rule = f"<details><summary>Rule</summary>{escape(claim['rule'])}</details>"
+    return f"{escape(claim['claim'])}<br>{where}{rule}"
+
+
+def _track_cell(own: Finding, whole: Finding, place: str, *, alone: bool) -> str:
+    lines = [f"{html.badge(own.verdict)} on {escape(place)}", escape(own.evidence), _wanted(own.missing)]
+    if not alone:
+        elsewhere = [what for what in whole.missing if not what.startswith(f"{place}:")]
+        lines += [f"{html.badge(whole.verdict)} on all data sets", _wanted(elsewhere)]
+    return "<br>".join(line for line in lines if line)
+
+
+def _wanted(missing: Iterable[str]) -> str:
+    text = ", ".join(missing)
+    return f'<span class="missing">Missing: {escape(text)}</span>' if text else ""

@@ -1,0 +1,75 @@
+"""The table of paired differences: pairs of methods, tested over users, Holm over the whole table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from metarec.errors import RecordError
+from metarec.records import Record, Store
+from metarec.report import html
+from metarec.report import statistics as st
+from metarec.report.rules import Unit
+
+
+def differences(
+    records: Sequence[Record],
+    store: Store,
+    pairs: Iterable[tuple[str, str]],
+    metrics: Sequence[str],
+    *,
+    track: str,
+    prefix: str = "",
+    percent: bool = True,
+) -> html.Html:
+    """Gain of the first of each pair over the second, with its interval, Holm's p and effect size.
+
+    `frame` is that of `statistics.pairwise`. Pairs without records of both methods are named in
+    a note.
+    """
+    own = [r for r in records if r.track == track]
+    if not own:
+        raise RecordError(f"no record of the {track} track; run the experiment first.")
+    wanted = list(pairs)
+    found = st.samples(own, store, [prefix + m for m in metrics])
+    frame = st.pairwise(found, wanted)
+    frame["metric"] = frame["metric"].str.removeprefix(prefix)
+    absent = [f"{a} against {b}" for a, b in wanted if a not in found or b not in found]
+    unit = Unit(percent)
+    rows = []
+    for (a, b), cells in frame.groupby(["a", "b"], sort=False):
+        rows.append((f"{a} − {b}", [_cell(cell, unit) for cell in cells.to_dict("records")]))
+    form = "standard metrics" if prefix else "released metrics"
+    caption = f"Paired differences, {track} track, {form}"
+    notes = _notes(frame, unit, absent)
+    rendered = html.table(metrics, {"": rows}, caption=caption, corner="Pair", notes=notes, kind="results")
+    return html.Html(rendered, caption, frame)
+
+
+def _cell(cell: Mapping[Any, Any], unit: Unit) -> str:
+    word = "undecided"
+    if cell["holm"] < 1 - st.LEVEL:
+        word = "better" if cell["gain"] > 0 else "worse"
+    return (
+        f'<span class="ours">{unit(cell["gain"])}</span><br>'
+        f'<span class="paper">[{unit(cell["low"])}, {unit(cell["high"])}]<br>'
+        f"p {html.probability(cell['holm'])}, d {html.signed(cell['effect'])}</span><br>{html.badge(word)}"
+    )
+
+
+def _notes(frame: pd.DataFrame, unit: Unit, absent: list[str]) -> list[str]:
+    least, most = int(frame["n"].min()), int(frame["n"].max())
+    users = str(least) if least == most else f"{least} to {most}"
+    small = frame["detectable"]
+    notes = [
+        f"{'Points of per cent' if unit.percent else 'The unit of the metric'}; positive: the first is "
+        f"better. {users} users, differences averaged over {int(frame['seeds'].max())} seeds; intervals from "
+        "resampling users, then seeds.",
+        f"p: two-sided Wilcoxon signed-rank test, Holm's adjustment over the {len(frame)} cells of this "
+        "table. d: mean over standard deviation of the users' differences.",
+        f"Smallest difference these users could have shown (5 %, power 0.8): {unit.plain(small.min())} "
+        f"to {unit.plain(small.max())}.",
+    ]
+    return notes + ([f"Not run: {'; '.join(absent)}."] if absent else [])

@@ -1,0 +1,112 @@
+"""Epoch by epoch: training curves, and what picking an epoch by its test scores would have brought."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from metarec.errors import RecordError
+from metarec.records import Record
+from metarec.report import html, style
+from metarec.report.statistics import t_interval
+
+
+def history(records: Sequence[Record], method: str, track: str, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Epochs `[points]` and one curve of a method, `[seeds, points]`.
+
+    `name` is a loss term, or `test:` or `valid:` and a metric. `RecordError` if no record of the track has
+    it.
+    """
+    own = [r for r in records if r.method == method and r.track == track and "curve" in r.extra]
+    split, _, metric = name.partition(":")
+    split = split if metric else ""
+    curves = [r.extra["curve"] for r in own]
+    found = [(c.get(split, {}) if split else c).get(metric if split else name) for c in curves]
+    if not found or any(curve is None for curve in found):
+        raise RecordError(
+            f"{method!r} has no recorded {name!r} on the {track} track; record it while training."
+        )
+    return np.array(curves[0]["epoch"]), np.array(found, float)
+
+
+def curves(
+    records: Sequence[Record],
+    methods: Sequence[str],
+    panels: Mapping[str, str],
+    *,
+    track: str,
+    scales: Mapping[str, float] | None = None,
+    log: Sequence[str] = (),
+    floor: float = 1e-9,
+    lines: Mapping[str, Mapping[str, float]] | None = None,
+) -> Figure:
+    """Mean over seeds by epoch, with the range of the seeds as a band; one panel for each name of `history`.
+
+    `panels` maps a name to its axis label, `scales` to a factor, `lines` to horizontal lines (a word and a
+    height). Names in `log` get a logarithmic axis, on which values below `floor` are drawn at it.
+    """
+    scales, lines = scales or {}, lines or {}
+    columns = min(len(panels), 3)
+    fig, axes = style.panels(-(-len(panels) // columns), columns)
+    drawn = 0
+    for ax, (name, label) in zip(axes.ravel(), panels.items(), strict=False):
+        for k, method in enumerate(methods):
+            epoch, values = history(records, method, track, name)
+            values = values * scales.get(name, 1.0)
+            values = np.maximum(values, floor) if name in log else values
+            look = {**style.series(k), "marker": None}
+            ax.plot(epoch, values.mean(0), label=method, **look)
+            ax.fill_between(epoch, values.min(0), values.max(0), color=look["color"], alpha=0.15, linewidth=0)
+        for word, height in lines.get(name, {}).items():
+            ax.axhline(
+                height, color=style.MUTED, linewidth=1.2, linestyle=style.DASHES[3 + drawn], label=word
+            )
+            drawn += 1
+        if name in log:
+            ax.set_yscale("log")
+        style.label_axes(ax, x="epoch", y=label)
+    handles = style.handles(fig)
+    fig.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=2)
+    return fig
+
+
+def optimism(
+    records: Sequence[Record], methods: Sequence[str], metric: str, *, track: str, paper: Mapping[str, float]
+) -> html.Html:
+    """What a reader of test logs could pick: the last epoch, the best of the mean, each seed's own best.
+
+    All in per cent. `paper` gives the printed values to set beside them; `frame` holds the numbers.
+    """
+    rows, values = [], []
+    for method in methods:
+        epoch, curve = history(records, method, track, f"test:{metric}")
+        mean, best = 100 * curve.mean(0), 100 * curve.max(1)
+        top = int(mean.argmax())
+        last, own = t_interval(100 * curve[:, -1]), float(best.mean())
+        printed = html.number(paper[method]) if method in paper else "–"
+        values.append({"method": method, "last": last.mean, "best": mean[top], "own": own})
+        rows.append(
+            (
+                method,
+                [
+                    printed,
+                    f"{html.number(last.mean)} (epoch {epoch[-1]})",
+                    f"{html.number(mean[top])} (epoch {epoch[top]})",
+                    f"{html.number(own)} ({html.signed(own - last.mean)})",
+                    html.number(best.max()),
+                ],
+            )
+        )
+    columns = [
+        "Paper",
+        "Last epoch",
+        "Best epoch of the mean",
+        "Each seed's best (gain)",
+        "Best seed at its best",
+    ]
+    caption = f"{metric} on the test users (%), {track} track, by how the epoch is picked"
+    rendered = html.table(columns, {"": rows}, caption=caption, corner="Method")
+    return html.Html(rendered, caption, pd.DataFrame(values))

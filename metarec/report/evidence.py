@@ -1,0 +1,210 @@
+"""What a rule is applied to: the records of one place, the methods on either side, and the cells compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+
+from metarec.errors import RecordError
+from metarec.records import Record, Store
+from metarec.report import statistics as st
+
+
+@dataclass(frozen=True)
+class Place:
+    """A data set: the paper's name for it, its experiment and notebook, and the rating table's name."""
+
+    name: str
+    experiment: str
+    notebook: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Ground:
+    """The records of one track at one place.
+
+    `records` are those of every track, `prefix` that of the metrics decided on, `floors` the rankers that
+    know nothing of the user.
+    """
+
+    place: Place
+    track: str
+    prefix: str
+    records: Sequence[Record]
+    store: Store
+    floors: tuple[str, ...] = ()
+
+    @property
+    def own(self) -> list[Record]:
+        """The records of this track."""
+        return [r for r in self.records if r.track == self.track]
+
+    @property
+    def planted(self) -> bool:
+        """Whether these runs are on other data than the paper's."""
+        return any(r.dataset != self.place.source for r in self.own)
+
+    @cached_property
+    def samples(self) -> dict[str, st.Sample]:
+        """Per-user metrics of every method, named without their prefix."""
+        return self._samples(self.own)
+
+    def sample(self, label: str, metrics: Sequence[str]) -> st.Sample | None:
+        """One method's; None if it was not run."""
+        found = self.samples.get(label)
+        return None if found is None else found.only(metrics)
+
+    def settings(self, experiment: str, label: str, metric: str) -> list[st.Sample]:
+        """Every setting of a method in another experiment (a grid), one sample each."""
+        paper, name = experiment.split(".")
+        grid = [r for r in self.store.read(paper, name) if r.track == self.track and r.method == label]
+        found = self._samples([replace(r, method=r.config_hash) for r in grid])
+        return [s.only([metric]) for s in found.values()]
+
+    def validation(self, label: str) -> float:
+        """Mean validation score at the kept epoch, of whichever track records one; nan if none does."""
+        scores = [r.extra["valid"] for r in self.records if r.method == label and "valid" in r.extra]
+        return float(np.mean(scores)) if scores else float("nan")
+
+    def _samples(self, records: Sequence[Record]) -> dict[str, st.Sample]:
+        if not records:
+            return {}
+        names = [m for m in records[0].metrics if m.rpartition(":")[0] == self.prefix.rstrip(":")]
+        bare = tuple(m.removeprefix(self.prefix) for m in names)
+        found = st.samples(records, self.store, names)
+        return {label: replace(s, metrics=bare) for label, s in found.items()}
+
+
+class Role(Protocol):
+    """Who stands on one side of a comparison."""
+
+    def missing(self, ground: Ground) -> list[str]:
+        """What has to be run before the role is filled."""
+
+    def fill(self, ground: Ground, metrics: Sequence[str]) -> st.Sample | None:
+        """The sample, from what there is; None if there is nothing."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """One method."""
+
+    label: str
+
+    def missing(self, ground: Ground) -> list[str]:
+        """The method, if it was not run."""
+        return [] if self.label in ground.samples else [self.label]
+
+    def fill(self, ground: Ground, metrics: Sequence[str]) -> st.Sample | None:
+        """Its sample."""
+        return ground.sample(self.label, metrics)
+
+
+@dataclass(frozen=True)
+class OnValidation:
+    """The variant with the best validation score, as a paper may choose; test scores play no part."""
+
+    labels: tuple[str, ...]
+
+    def missing(self, ground: Ground) -> list[str]:
+        """Variants that were not run, or else validation scores that no track recorded."""
+        absent = [label for label in self.labels if label not in ground.samples]
+        unscored = [label for label in self.labels if np.isnan(ground.validation(label))]
+        return absent or [f"a validation score of {label} (sound track)" for label in unscored]
+
+    def fill(self, ground: Ground, metrics: Sequence[str]) -> st.Sample | None:
+        """The chosen variant's sample."""
+        if self.missing(ground):
+            return None
+        return ground.sample(max(self.labels, key=ground.validation), metrics)
+
+
+@dataclass(frozen=True)
+class BestOf:
+    """For each metric, the method with the best mean over seeds: the strongest opponent there is."""
+
+    labels: tuple[str, ...]
+    name: str = "the best baseline"
+
+    def missing(self, ground: Ground) -> list[str]:
+        """Those of the methods that were not run."""
+        return [label for label in self.labels if label not in ground.samples]
+
+    def fill(self, ground: Ground, metrics: Sequence[str]) -> st.Sample | None:
+        """A sample put together metric by metric, from those that were run."""
+        there = [s for label in self.labels if (s := ground.sample(label, metrics)) is not None]
+        if not there:
+            return None
+        longest = max(there, key=lambda s: len(s.seeds))
+        if any(len(s.seeds) > 1 and s.seeds != longest.seeds for s in there):
+            raise RecordError(f"the methods behind {self.name!r} have unlike seeds; run them with the same.")
+        shape = longest.values.shape
+        values = np.stack([np.broadcast_to(s.values, shape) for s in there])
+        sign = np.array([st.direction(m) for m in metrics])
+        best = (np.nanmean(values, axis=(1, 2)) * sign).argmax(0)
+        chosen = np.stack([values[k, ..., m] for m, k in enumerate(best)], -1)
+        label = f"{self.name} ({', '.join(there[k].label for k in np.unique(best))})"
+        return replace(longest, label=label, metrics=tuple(metrics), values=chosen)
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Comparisons at one place or several: `frame` as by `statistics.compare`, and draws of the mean gain.
+
+    `level` says that the method compared is level with a floor in every metric.
+    """
+
+    frame: pd.DataFrame
+    draws: np.ndarray
+    level: bool = False
+
+    @classmethod
+    def of(cls, a: st.Sample, b: st.Sample, ground: Ground) -> Cells:
+        """Each metric of `a` against `b`."""
+        x, y = st.aligned(a, b)
+        draws = st.bootstrap_means((x - y).mean(-1, keepdims=True), nested=a.nested or b.nested)
+        frame = st.compare(a, b).assign(place=ground.place.name)
+        return cls(frame, draws[:, 0], _level_with_a_floor(a, ground))
+
+    @classmethod
+    def join(cls, parts: Sequence[Cells]) -> Cells:
+        """Several places, or several comparisons, as one."""
+        frame = pd.concat([p.frame for p in parts], ignore_index=True)
+        draws = np.average([p.draws for p in parts], axis=0, weights=[len(p.frame) for p in parts])
+        return cls(frame, draws, all(p.level for p in parts))
+
+    def count(self, sign: str) -> int:
+        """How many cells are `+`, `-` or `0`."""
+        return int((self.frame["sign"] == sign).sum())
+
+    @property
+    def refuting(self) -> int:
+        """How many cells are `-` and stay so after Holm's adjustment."""
+        if not self.count("-"):
+            return 0
+        judged = st.holm(self.frame)
+        return int(((judged["sign"] == "-") & (judged["holm"] < 1 - st.LEVEL)).sum())
+
+    @property
+    def mean(self) -> st.Interval:
+        """Mean gain over the cells, with its interval."""
+        low, high = st.percentile(self.draws)
+        return st.Interval(float(self.frame["gain"].mean()), float(low), float(high))
+
+    @property
+    def seeds(self) -> int:
+        """The fewest seeds behind a cell."""
+        return int(self.frame["seeds"].min())
+
+
+def _level_with_a_floor(a: st.Sample, ground: Ground) -> bool:
+    """Whether, in every metric, the interval of the gain over one and the same floor holds zero."""
+    floors: Mapping[str, st.Sample | None] = {f: ground.sample(f, a.metrics) for f in ground.floors}
+    there = [s for s in floors.values() if s is not None and s.label != a.label]
+    return any((st.compare(a, s)["sign"] == "0").all() for s in there)

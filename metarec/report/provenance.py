@@ -1,0 +1,174 @@
+"""Where the numbers on a page come from: the header of a table, and the stamp at the foot of a notebook."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from html import escape
+
+import pandas as pd
+
+from metarec.errors import RecordError
+from metarec.experiments import provenance as code
+from metarec.methods import locate
+from metarec.records import Record
+from metarec.report import html
+
+DEVIATIONS = "../../book/deviations.html"  # as seen from a notebook's page, two folders down
+
+
+def stale(records: Iterable[Record]) -> list[str]:
+    """Methods whose code has changed since their records were made."""
+    return list(dict.fromkeys(r.method for r in records if r.code_hash != _present(r)))
+
+
+def _present(record: Record) -> str:
+    return code.code_hash(locate(record.options["model"])[0])
+
+
+def tuning(search: Sequence[Record], records: Sequence[Record]) -> pd.DataFrame:
+    """What a search tried: `method, option, grid, seeds, chosen`, one row a method and searched option.
+
+    An option was searched if it differs between the search records of a method; `chosen` is its value in
+    `records`.
+    """
+    rows = []
+    for method in dict.fromkeys(r.method for r in search):
+        tried = [r for r in search if r.method == method]
+        used = [r for r in records if r.method == method]
+        for option in dict.fromkeys(name for r in tried for name in r.options):
+            grid = list(dict.fromkeys(r.options.get(option) for r in tried))
+            if len(grid) > 1:
+                chosen = list(dict.fromkeys(r.options.get(option) for r in used))
+                seeds = len({r.seed for r in tried})
+                rows.append(
+                    {"method": method, "option": option, "grid": grid, "seeds": seeds, "chosen": chosen}
+                )
+    return pd.DataFrame(rows, columns=["method", "option", "grid", "seeds", "chosen"])
+
+
+def header(records: Sequence[Record], *, track: str, search: Sequence[Record] = ()) -> html.Html:
+    """The conditions of one track of a table: data, split, selection, tuning, cost, deviations, freshness.
+
+    `search` are the records of the tuning that chose the settings of this track; none if there was none.
+    """
+    own = [r for r in records if r.track == track]
+    if not own:
+        raise RecordError(f"no record of the {track} track; run the experiment first.")
+    facts = {
+        "Data": _each(f"{r.dataset}, sha256 {r.data_sha256[:12]}…" for r in own),
+        "Counts": _each(_counts(r) for r in own),
+        "Split": _each(_split(r) for r in own),
+        "Test users": _split_ids(own),
+        "Reported": _each(_reported(r) for r in own if r.epochs),
+        "Tuning": _tuning(search, own),
+        "Device": _each(r.device for r in own),
+        "Cost": _cost(own),
+        "Deviations": _deviations(own),
+        "Code": _freshness(own),
+    }
+    shown = {name: value for name, value in facts.items() if value}
+    return html.Html(html.pairs(shown, title=f"Conditions of the {track} track"), f"{track} track")
+
+
+def stamp(records: Sequence[Record]) -> html.Html:
+    """Everything needed to find this page's runs again, read from their records."""
+    if not records:
+        raise RecordError("there are no records to stamp; run the experiment first.")
+    versions = [", ".join(f"{name} {v}" for name, v in sorted(r.versions.items())) for r in records]
+    days = sorted({r.finished[:10] for r in records})
+    hashes = sorted(
+        {(locate(r.options["model"])[0], r.code_hash, r.code_hash == _present(r)) for r in records}
+    )
+    facts = {
+        "Profile": _each(r.profile for r in records),
+        "Runs": f"{len(records)}, seeds {_span(r.seed for r in records)}",
+        "Commit": _each(r.git_commit for r in records),
+        "Code": "<br>".join(
+            f"{escape(m.removeprefix('metarec.'))} {h} {html.badge('fresh' if ok else 'stale')}"
+            for m, h, ok in hashes
+        ),
+        "Data": _each(f"{r.dataset}, sha256 {r.data_sha256}" for r in records),
+        "Device": _each(r.device for r in records),
+        "Time": _duration(sum(r.wall_seconds for r in records)),
+        "Finished": days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}",
+        "Versions": _each(versions),
+    }
+    return html.Html(html.pairs(facts, title="Provenance"), f"{len(records)} runs")
+
+
+def _each(values: Iterable[str]) -> str:
+    return "<br>".join(escape(v) for v in dict.fromkeys(values))
+
+
+def _counts(r: Record) -> str:
+    tasks = ", ".join(f"{r.counts[f'{part} tasks']:,} {part}" for part in ("train", "valid", "test"))
+    table = ", ".join(f"{r.counts[name]:,} {name}" for name in ("users", "items", "ratings"))
+    return f"{table}; tasks: {tasks} ({r.counts['test query ratings']:,} query ratings)"
+
+
+def _split(r: Record) -> str:
+    options = ", ".join(f"{name} = {value}" for name, value in sorted(r.protocol["rule_options"].items()))
+    return f"rule {r.protocol['rule']!r}: {options}"
+
+
+def _split_ids(records: Sequence[Record]) -> str:
+    ids = list(dict.fromkeys(r.split_id for r in records))
+    if len(ids) == 1:
+        return f"the same for every seed, split {ids[0]}"
+    return f"each seed has its own, {len(ids)} splits: {', '.join(ids)}"
+
+
+def _reported(r: Record) -> str:
+    kept = "the last epoch" if r.selection == "last" else f"the epoch with the {r.selection}"
+    drawn = "latent variable drawn at test" if r.protocol["sample"] else "posterior mean at test"
+    return f"{kept} of {r.epochs}; {drawn}"
+
+
+def _tuning(search: Sequence[Record], records: Sequence[Record]) -> str:
+    if not search:
+        return "none: settings as released or as printed"
+    lines = []
+    for option, rows in tuning(search, records).groupby("option", sort=False):
+        plans = {(_plain(grid), seeds) for grid, seeds in zip(rows["grid"], rows["seeds"], strict=True)}
+        for grid, seeds in sorted(plans):
+            lines.append(f"{option} from {grid}; {seeds} seeds each, on validation only")
+        pairs = zip(rows["method"], rows["chosen"], strict=True)
+        chosen = "; ".join(f"{method}: {_plain(values)}" for method, values in pairs)
+        lines.append(f"chosen: {chosen}")
+    return _each(lines)
+
+
+def _plain(values: Iterable[object]) -> str:
+    return ", ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in values)
+
+
+def _cost(records: Sequence[Record]) -> str:
+    peak = max(r.peak_memory_mb for r in records)
+    time = _duration(sum(r.wall_seconds for r in records))
+    return f"{time} for {len(records)} runs; peak memory {peak:,.0f} MB"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _deviations(records: Sequence[Record]) -> str:
+    ids = {name for r in records for name in r.protocol["deviations"]}
+    order = sorted(ids, key=lambda name: int(re.sub(r"\D", "", name) or 0))
+    links = (f'<a href="{DEVIATIONS}#{escape(i.lower())}">{escape(i)}</a>' for i in order)
+    return ", ".join(links) or "none declared"
+
+
+def _freshness(records: Sequence[Record]) -> str:
+    old = stale(records)
+    if not old:
+        return f"{html.badge('fresh')} unchanged since these runs"
+    return f"{html.badge('stale')} changed since these runs: {escape(', '.join(old))}"
+
+
+def _span(seeds: Iterable[int]) -> str:
+    found = sorted(set(seeds))
+    return f"{found[0]} to {found[-1]}" if len(found) > 1 else str(found[0])

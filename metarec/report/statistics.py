@@ -1,0 +1,248 @@
+"""Intervals and tests: means over seeds, differences paired over users, Holm over a table.
+
+Everything works on `Sample.values` `[seeds, tasks, metrics]`. Intervals of a mean over seeds are Student's t;
+intervals of a difference come from resampling users, then seeds, with a fixed stream, so that they repeat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.power import TTestPower
+
+from metarec import metrics as metric_names
+from metarec.errors import RecordError
+from metarec.records import Record, Store
+
+LEVEL = 0.95
+DRAWS = 4000
+POWER = 0.8
+
+
+class Interval(NamedTuple):
+    """A mean and its 95 % interval; `low` and `high` are nan where one value gives none."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def t_interval(values: Iterable[float], level: float = LEVEL) -> Interval:
+    r"""$\bar x \pm t_{(1+\text{level})/2,\,n-1}\, s/\sqrt n$ over seeds; no interval from a single value."""
+    x = np.asarray(list(values), float)
+    if len(x) < 2:
+        return Interval(float(x.mean()), float("nan"), float("nan"))
+    half = stats.t.ppf((1 + level) / 2, len(x) - 1) * x.std(ddof=1) / np.sqrt(len(x))
+    return Interval(float(x.mean()), float(x.mean() - half), float(x.mean() + half))
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One method's per-user metrics: `values` `[seeds, tasks, metrics]`, higher is better once `oriented`.
+
+    `splits` names the split of each seed. Where all are one split, task `i` is the same user at every seed.
+    """
+
+    label: str
+    seeds: tuple[int, ...]
+    splits: tuple[str, ...]
+    metrics: tuple[str, ...]
+    values: np.ndarray
+
+    @property
+    def nested(self) -> bool:
+        """Whether each seed has users of its own."""
+        return len(set(self.splits)) > 1
+
+    def only(self, metrics: Sequence[str]) -> Sample:
+        """The same with fewer metrics."""
+        columns = [self.metrics.index(m) for m in metrics]
+        return Sample(self.label, self.seeds, self.splits, tuple(metrics), self.values[..., columns])
+
+
+def direction(metric: str) -> int:
+    """1 for a metric to be high, -1 for an error; a prefix such as `std:` is ignored."""
+    return 1 if metric_names.higher_is_better(metric.rpartition(":")[2]) else -1
+
+
+def samples(records: Sequence[Record], store: Store, metrics: Sequence[str]) -> dict[str, Sample]:
+    """Per-user metrics of every method of one track of one experiment, by label, from the store's Parquet
+    file.
+
+    Raises `RecordError` when records of several tracks, or of several settings under one label, are mixed,
+    and when a record has no per-user rows.
+    """
+    places = {(r.paper, r.experiment, r.track) for r in records}
+    if len(places) != 1:
+        raise RecordError(f"records of {sorted(places)} are mixed; pass one track of one experiment.")
+    paper, experiment, _ = places.pop()
+    frame = store.per_user(paper, experiment, [r.key for r in records])
+    rows = dict(tuple(frame.astype({"key": str}).groupby("key", sort=False)))
+    found = {}
+    for label in dict.fromkeys(r.method for r in records):
+        own = sorted((r for r in records if r.method == label), key=lambda r: r.seed)
+        if len({r.config_hash for r in own}) != 1 or len({r.seed for r in own}) != len(own):
+            raise RecordError(
+                f"{label!r} has records of several settings; delete those that are out of date."
+            )
+        missing = [r.seed for r in own if r.key not in rows]
+        if missing:
+            raise RecordError(f"{label!r}, seed {missing[0]} has no per-user rows; run {experiment} again.")
+        values = np.stack([_values(rows[r.key], metrics, label) for r in own])
+        splits = tuple(r.split_id for r in own)
+        found[label] = Sample(label, tuple(r.seed for r in own), splits, tuple(metrics), values)
+    return found
+
+
+def _values(rows: pd.DataFrame, metrics: Sequence[str], label: str) -> np.ndarray:
+    absent = [m for m in metrics if m not in rows]
+    if absent:
+        raise RecordError(f"{label!r} has no per-user {absent[0]!r}; ask for a metric its protocol records.")
+    return rows.sort_values("task")[list(metrics)].to_numpy(np.float64)
+
+
+def aligned(a: Sample, b: Sample) -> tuple[np.ndarray, np.ndarray]:
+    """Values of two methods on the same splits, `[seeds, tasks, metrics]`, errors negated.
+
+    Seeds that only one has are left out; a method without seeds (a floor, recorded once) stands beside every
+    seed of the other. `RecordError` when the two were not scored on the same users.
+    """
+    sign = np.array([direction(m) for m in a.metrics])
+    shared = sorted(set(a.seeds) & set(b.seeds))
+    if len(a.seeds) == 1 or len(b.seeds) == 1:
+        longer = a if len(a.seeds) >= len(b.seeds) else b
+        shared = list(longer.seeds)
+    picked = []
+    for sample in (a, b):
+        index = [sample.seeds.index(s) if len(sample.seeds) > 1 else 0 for s in shared]
+        picked.append((sample.values[index] * sign, [sample.splits[i] for i in index]))
+    if not shared or picked[0][1] != picked[1][1]:
+        raise RecordError(
+            f"{a.label!r} and {b.label!r} were not scored on the same users; run both with one protocol."
+        )
+    return picked[0][0], picked[1][0]
+
+
+@lru_cache(maxsize=4)
+def _weights(seeds: int, tasks: int, nested: bool) -> tuple[np.ndarray, np.ndarray]:
+    """How often each user is drawn, `[draws (* seeds), tasks]`, and which seeds, `[draws, seeds]`."""
+    rng = np.random.default_rng([seeds, tasks, int(nested)])
+    rows = DRAWS * (seeds if nested else 1)
+    users = np.empty((rows, tasks), np.uint16)
+    for start in range(0, rows, 1000):  # in blocks, because the generator counts in 64 bits
+        stop = min(start + 1000, rows)
+        users[start:stop] = rng.multinomial(tasks, np.full(tasks, 1 / tasks), size=stop - start)
+    return users, rng.integers(seeds, size=(DRAWS, seeds))
+
+
+def bootstrap_means(values: np.ndarray, *, nested: bool = False) -> np.ndarray:
+    """Means of resampled users and seeds, `[seeds, tasks, metrics]` -> `[draws, metrics]`.
+
+    The draws depend on the shape alone, so two methods resampled apart stay paired. Users are drawn once
+    for all seeds of a draw; `nested` ones belong to their seed and are drawn anew for each. Tasks where a
+    metric is undefined (nan) do not count.
+    """
+    seeds, tasks, width = values.shape
+    users, chosen = _weights(seeds, tasks, nested)
+    there = ~np.isnan(values)
+    both = np.concatenate([np.where(there, values, 0.0), there], -1)
+    sums = np.zeros((DRAWS, 2 * width))
+    for seed in range(seeds):
+        if nested:
+            draw, slot = np.nonzero(chosen == seed)
+            np.add.at(sums, draw, users[draw * seeds + slot] @ both[seed])
+        else:
+            sums += (chosen == seed).sum(1, keepdims=True) * (users @ both[seed])
+    return sums[:, :width] / sums[:, width:]
+
+
+def percentile(draws: np.ndarray, level: float = LEVEL) -> tuple[np.ndarray, np.ndarray]:
+    """Lower and upper end of the percentile interval over the first axis."""
+    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    return low, high
+
+
+def wilcoxon(differences: np.ndarray) -> float:
+    """Two-sided signed-rank test of one difference a user (Pratt's treatment of zeros); 1 if all are zero."""
+    d = differences[~np.isnan(differences)]
+    if not d.any():
+        return 1.0
+    return float(stats.wilcoxon(d, zero_method="pratt").pvalue)
+
+
+def detectable(sd: float, n: int) -> float:
+    """Smallest mean difference that a paired t-test at 5 % would find with probability 0.8."""
+    if n < 3:
+        return float("nan")
+    return float(_effect(n) * sd)
+
+
+@lru_cache(maxsize=64)
+def _effect(n: int) -> float:
+    return float(TTestPower().solve_power(nobs=n, alpha=1 - LEVEL, power=POWER, alternative="two-sided"))
+
+
+def compare(a: Sample, b: Sample) -> pd.DataFrame:
+    """Row by metric: gain of `a` over `b` (positive: `a` is better), its interval, test and effect size.
+
+    `gain` is the mean over users and seeds, `low` and `high` its bootstrap interval, `sign` + or - where
+    that excludes zero, `p` the Wilcoxon test on differences averaged over seeds, `effect` mean over
+    standard deviation of those differences (Cohen's d_z), `n` the users tested, `detectable` the smallest
+    difference they could have shown, `relative` (with an interval of its own) the gain over the mean of
+    `b`.
+    """
+    x, y = aligned(a, b)
+    nested = a.nested or b.nested
+    difference = x - y
+    draws = bootstrap_means(difference, nested=nested)
+    low, high = percentile(draws)
+    units = difference.reshape(-1, difference.shape[-1]) if nested else difference.mean(0)
+    gain = np.nanmean(difference, axis=(0, 1))
+    sd = np.nanstd(units, axis=0, ddof=1)
+    n = (~np.isnan(units)).sum(0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        effect = np.where(sd > 0, gain / sd, 0.0)
+        ratio_low, ratio_high = percentile(draws / np.abs(bootstrap_means(y, nested=nested)))
+        relative = gain / np.abs(np.nanmean(y, axis=(0, 1)))
+    return pd.DataFrame(
+        {
+            "a": a.label,
+            "b": b.label,
+            "metric": a.metrics,
+            "gain": gain,
+            "low": low,
+            "high": high,
+            "p": [wilcoxon(column) for column in units.T],
+            "effect": effect,
+            "n": n,
+            "seeds": len(x),
+            "detectable": [detectable(s, int(k)) for s, k in zip(sd, n, strict=True)],
+            "sign": np.where(low > 0, "+", np.where(high < 0, "-", "0")),
+            "relative": relative,
+            "relative_low": ratio_low,
+            "relative_high": ratio_high,
+        }
+    )
+
+
+def holm(frame: pd.DataFrame) -> pd.DataFrame:
+    """The comparisons with `holm`, their p adjusted over all rows."""
+    return frame.assign(holm=multipletests(frame["p"], method="holm")[1])
+
+
+def pairwise(
+    found: Mapping[str, Sample], pairs: Iterable[tuple[str, str]], metrics: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """`compare` for each pair whose two methods have records, Holm over all rows together."""
+    chosen = {label: s if metrics is None else s.only(metrics) for label, s in found.items()}
+    rows = [compare(chosen[a], chosen[b]) for a, b in pairs if a in chosen and b in chosen]
+    if not rows:
+        raise RecordError("none of the pairs asked for has records of both methods.")
+    return holm(pd.concat(rows, ignore_index=True))

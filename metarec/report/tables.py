@@ -1,0 +1,271 @@
+"""A table of a paper beside ours: in each cell the printed value, our mean with its interval, a verdict.
+
+    table = build(TABLE4, records, store, track="published")
+    table              # in a notebook: the rendered table
+    table.frame        # for programs: one row a cell
+
+Our numbers come from Records, the paper's from `reference/paper_tables`; nothing else enters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from metarec.errors import RecordError
+from metarec.records import Record, Store
+from metarec.report import html
+from metarec.report.statistics import Interval, Sample, direction, samples, t_interval
+
+REFERENCE = Path(__file__).parents[2] / "reference"
+VERDICTS = ("matched", "better", "worse", "not comparable", "not run")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A group of columns: a data set and setting of the paper's table, and the records that answer it.
+
+    `dataset` and `setting` are the paper's words, `source` the name of the rating table on which a number
+    of ours compares with the paper's. `where` keeps the records with these values of `Record` fields.
+    """
+
+    dataset: str
+    setting: str
+    source: str
+    metrics: tuple[str, ...]
+    where: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How one table is laid out.
+
+    `sections` maps a heading to row names, which are methods of the paper and labels of records alike.
+    `same` names pairs that rank alike by construction, with the reason. `percent` says that the paper
+    prints per cent.
+    """
+
+    title: str
+    reference: str
+    blocks: tuple[Block, ...]
+    sections: Mapping[str, tuple[str, ...]]
+    percent: bool = True
+    decimals: int = 2
+    same: Mapping[tuple[str, str], str] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """Every row name, from top to bottom."""
+        return tuple(name for names in self.sections.values() for name in names)
+
+
+class Table(html.Html):
+    """A built table.
+
+    `frame` has one row a cell (`dataset, setting, metric, section, method, paper, ours, low, high,
+    seeds, delta, verdict`), in the unit of the paper; `notes` says what a reader must know.
+    """
+
+    def __init__(self, frame: pd.DataFrame, layout: Layout, caption: str, notes: list[str]):
+        self.layout, self.notes = layout, notes
+        super().__init__(_render(frame, layout, caption, notes), caption, frame)
+
+    def wide(self, value: str = "ours") -> pd.DataFrame:
+        """Methods by metrics, of one column of `frame`."""
+        wide = self.frame.pivot(index="method", columns=["dataset", "setting", "metric"], values=value)
+        blocks = [(b.dataset, b.setting, m) for b in self.layout.blocks for m in b.metrics]
+        return wide.reindex(index=list(self.layout.rows), columns=pd.MultiIndex.from_tuples(blocks))
+
+
+def paper_values(name: str, root: Path = REFERENCE) -> pd.DataFrame:
+    """The paper's numbers of one table and the `decimals` printed; `RecordError` if there is none."""
+    path = root / "paper_tables" / f"{name}.csv"
+    if not path.exists():
+        raise RecordError(f"{path} is missing: there is no transcribed table {name!r}.")
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    decimals = frame["value"].str.partition(".")[2].str.len()
+    return frame.assign(value=frame["value"].astype(float), decimals=decimals)
+
+
+def build(
+    layout: Layout,
+    records: Sequence[Record],
+    store: Store,
+    *,
+    track: str,
+    prefix: str = "",
+    caption: str | None = None,
+) -> Table:
+    """The table of one track, with metrics of one form: `prefix` is that of the metric's name in records.
+
+    Raises `RecordError` when there is no record of the track, when a row would be lost (a method of the
+    paper or of the records that the layout does not name) and when two methods have identical per-user
+    metrics.
+    """
+    own = [r for r in records if r.track == track]
+    if not own:
+        raise RecordError(f"no record of the {track} track for {layout.title!r}; run the experiment first.")
+    paper = paper_values(layout.reference)
+    lost = sorted(({r.method for r in own} | set(paper["method"])) - set(layout.rows))
+    if lost:
+        raise RecordError(f"{layout.title!r} has no row for {', '.join(lost)}; add it to the layout.")
+    notes: list[str] = []
+    cells = []
+    for block in layout.blocks:
+        here = [r for r in own if all(getattr(r, name) == value for name, value in block.where.items())]
+        notes += _alike(layout, here, store)
+        cells += list(_cells(layout, block, here, paper, prefix))
+    frame = pd.DataFrame(cells)
+    notes = [*_explained(frame, layout, prefix), *dict.fromkeys(notes)]
+    return Table(frame, layout, caption or f"{layout.title}, {track} track", notes)
+
+
+def _cells(
+    layout: Layout, block: Block, records: Sequence[Record], paper: pd.DataFrame, prefix: str
+) -> Iterator[dict[str, Any]]:
+    scale = 100.0 if layout.percent else 1.0
+    there = paper[(paper["dataset"] == block.dataset) & (paper["setting"] == block.setting)]
+    keys = zip(there["method"], there["metric"], strict=True)
+    printed = dict(zip(keys, zip(there["value"], there["decimals"], strict=True), strict=True))
+    for section, names in layout.sections.items():
+        for method in names:
+            own = [r for r in records if r.method == method]
+            for metric in block.metrics:
+                value, decimals = printed.get((method, metric), (np.nan, 0)) if not prefix else (np.nan, 0)
+                ours = t_interval(scale * r.metrics[prefix + metric] for r in own) if own else None
+                comparable = all(r.dataset == block.source for r in own)
+                word = verdict(value, decimals, ours, direction(metric), comparable=comparable)
+                mean, low, high = ours or (np.nan, np.nan, np.nan)
+                yield {
+                    "dataset": block.dataset,
+                    "setting": block.setting,
+                    "metric": metric,
+                    "section": section,
+                    "method": method,
+                    "paper": value,
+                    "decimals": decimals,
+                    "ours": mean,
+                    "low": low,
+                    "high": high,
+                    "seeds": len(own),
+                    "delta": mean - value,
+                    "verdict": word,
+                }
+
+
+def verdict(paper: float, decimals: int, ours: Interval | None, sign: int, *, comparable: bool = True) -> str:
+    """One of `VERDICTS`, or nothing where the paper prints no value and we have one.
+
+    Matched: the paper's value lies inside our interval, or ours rounds to it. Better and worse follow
+    `sign` (1 if high is good). A single run has no interval: it is matched if it rounds to the paper's
+    value, and otherwise not comparable.
+    """
+    if ours is None:
+        return "not run"
+    if np.isnan(paper):
+        return ""
+    if not comparable:
+        return "not comparable"
+    if ours.low <= paper <= ours.high or abs(ours.mean - paper) <= 0.5 * 10.0**-decimals:
+        return "matched"
+    if np.isnan(ours.low):
+        return "not comparable"
+    return "better" if sign * (ours.mean - paper) > 0 else "worse"
+
+
+def _alike(layout: Layout, records: Sequence[Record], store: Store) -> list[str]:
+    """Notes on declared twins found alike; `RecordError` on any other two that score every user alike."""
+    if not records:
+        return []
+    metrics = list(dict.fromkeys(name for r in records for name in r.metrics))
+    notes = []
+    for a, b in collapsed(samples(records, store, metrics)):
+        reason = layout.same.get((a, b)) or layout.same.get((b, a))
+        if reason is None:
+            raise RecordError(
+                f"{a!r} and {b!r} have identical metrics for every user of {layout.title!r}: at least one "
+                "has collapsed; look at its predictions before anything is reported."
+            )
+        notes.append(
+            f"<em>{escape(a)}</em> and <em>{escape(b)}</em> have the same value for every user: {reason}"
+        )
+    return notes
+
+
+def collapsed(found: Mapping[str, Sample]) -> list[tuple[str, str]]:
+    """Pairs of methods whose per-user metrics are identical to the bit at some seed.
+
+    A method recorded once (a floor) is held against every seed of the other: a network that has become a
+    constant scores as the random ranker does.
+    """
+    digests = {
+        label: {seed: s.values[i].tobytes() for i, seed in enumerate(s.seeds)} for label, s in found.items()
+    }
+
+    def meet(a: dict[int, bytes], b: dict[int, bytes]) -> bool:
+        if len(a) == 1 or len(b) == 1:
+            return bool(set(a.values()) & set(b.values()))
+        return any(a[seed] == b[seed] for seed in set(a) & set(b))
+
+    return [(a, b) for a, b in combinations(digests, 2) if meet(digests[a], digests[b])]
+
+
+def _explained(frame: pd.DataFrame, layout: Layout, prefix: str) -> list[str]:
+    unit = "All values are per cent. " if layout.percent else ""
+    notes = [
+        f"{unit}Ours: mean over seeds ± half of its 95 % interval (Student's t); a row without ± has nothing "
+        "random in it."
+    ]
+    if prefix:
+        notes.append("The paper prints no metric of this form, so there is nothing to compare with.")
+    if set(frame["verdict"]) & {"matched", "better", "worse"}:
+        notes.append(
+            "Matched: the paper's value, a single run, lies inside our interval or is what our mean rounds "
+            "to. Otherwise ours is better or worse."
+        )
+    if (frame["verdict"] == "not comparable").any():
+        notes.append("Not comparable: not the paper's data (planted ratings), or a single run of ours.")
+    if (frame["verdict"] == "not run").any():
+        notes.append("Not run: a method of the paper that has no record here yet.")
+    return notes
+
+
+def _render(frame: pd.DataFrame, layout: Layout, caption: str, notes: list[str]) -> str:
+    sections: dict[str, list[tuple[str, list[str]]]] = {}
+    for (section, method), cells in frame.groupby(["section", "method"], sort=False):
+        line = [_cell(cell, layout.decimals) for cell in cells.to_dict("records")]
+        sections.setdefault(str(section), []).append((str(method), line))
+    groups = [(f"{b.dataset}, {b.setting}".rstrip(", "), len(b.metrics)) for b in layout.blocks]
+    return html.table(
+        [m for b in layout.blocks for m in b.metrics],
+        sections,
+        caption=caption,
+        corner="Method",
+        groups=groups if len(groups) > 1 else (),
+        notes=notes,
+        kind="results",
+    )
+
+
+def _cell(cell: Mapping[Any, Any], decimals: int) -> str:
+    lines = []
+    if cell["seeds"]:
+        spread = ""
+        if not np.isnan(cell["high"]):
+            spread = f" <small>± {html.number(cell['high'] - cell['ours'], decimals)}</small>"
+        lines.append(f'<span class="ours">{html.number(cell["ours"], decimals)}{spread}</span>')
+    if not np.isnan(cell["paper"]):
+        printed = f"paper {html.number(cell['paper'], int(cell['decimals']))}"
+        if cell["seeds"]:
+            printed += f", Δ {html.signed(cell['delta'], decimals)}"
+        lines.append(f'<span class="paper">{printed}</span>')
+    if cell["verdict"]:
+        lines.append(html.badge(cell["verdict"]))
+    return "<br>".join(lines)
