@@ -183,8 +183,7 @@ def printed_encoder_count(kind: EncoderKind, n_categories: int, d_pair: int) -> 
 def printed_predictor_count(
     kind: PredictorKind, d_task: int, n: int, generator: Sequence[int] = (64,)
 ) -> int:
-    r"""Parameters for one block of `n` units as Table 5 prints them: the generator without its last layer, and
-    that.
+    r"""Parameters for one block of `n` units as Table 5 prints them.
 
     $p(\mathrm{MLP}^{[:-1]}) + m n + n$ for attention and twice the last two for FiLM, $m$ its last hidden
     width.

@@ -36,7 +36,6 @@ from metarec.methods.maml_pt import MAMLPT, MAMLPTOptions
 from metarec.methods.melu import MeLUOptions
 from metarec.tasks.batch import Query, Support
 
-
 MODULATORS = ("encoder_modulator.", "predictor_modulator.", "task_encoder.")
 
 
