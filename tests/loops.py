@@ -126,3 +126,41 @@ def real_entries(
             for user, item, mask, label in sides
         )
         yield support, query
+
+
+def leaky_net(weights: Mapping[str, Tensor], prefix: str, x: Tensor, last: bool) -> Tensor:
+    """Layers `{prefix}0.weight`, ... with LeakyReLU of slope 0.1 between them and, if `last`, behind."""
+    depth = sum(name.startswith(prefix) and name.endswith("weight") for name in weights)
+    for k in range(depth):
+        x = x @ weights[f"{prefix}{k}.weight"].T + weights[f"{prefix}{k}.bias"]
+        x = torch.where(x > 0, x, 0.1 * x) if last or k < depth - 1 else x
+    return x
+
+
+def mamo_outputs(weights: Mapping[str, Tensor], profile: Tensor, items: Tensor) -> Tensor:
+    """MAMO's three nets for one user: `profile` `[d_p]`, `items` `[n, d_i]` -> `[n, outputs]`."""
+    user = leaky_net(weights, "user.", profile, last=True)
+    rows = []
+    for item in items:
+        pair = torch.cat([user, leaky_net(weights, "item.", item, last=True)])
+        mixed = weights["memory.weight"] @ pair + weights["memory.bias"]
+        rows.append(leaky_net(weights, "rating.", mixed, last=False))
+    return torch.stack(rows)
+
+
+def mamo_attention(profile: Tensor, slots: Tensor) -> Tensor:
+    """Softmax over slots of the cosine with the profile of one user."""
+    cosines = [
+        profile @ slot / ((profile.square() + 1e-5).sum() * (slot.square() + 1e-5).sum()).sqrt()
+        for slot in slots
+    ]
+    return torch.softmax(torch.stack(cosines), 0)
+
+
+def write_in_turn(
+    memory: Tensor, attention: Sequence[Tensor], values: Sequence[Tensor], rate: float
+) -> Tensor:
+    """A memory `[K, ...]` after one write a user, each slot by its own share of the user's attention."""
+    for a, value in zip(attention, values, strict=True):
+        memory = torch.stack([rate * a[k] * value + (1 - rate) * memory[k] for k in range(len(memory))])
+    return memory

@@ -20,6 +20,12 @@ METHODS: dict[str, str] = {
     "damped-bias": "floors:DampedBias",
     "oracle": "floors:Oracle",
     "tanp": "tanp:TaNP",
+    "melu": "melu:MeLU",
+    "metacs": "metacs:MetaCS",
+    "maml-pt": "maml_pt:MAMLPT",
+    "paml": "paml:PAML",
+    "pnmta": "pnmta:PNMTA",
+    "mamo": "mamo:MAMO",
 }
 
 
