@@ -25,7 +25,6 @@ class Stack:
         first = methods[0]
         if len(methods) > 1 and not first.replicable:
             raise ProtocolError(f"{type(first).__name__} cannot be stacked; train its seeds one by one.")
-        self.skeleton = first.to(device)
         self.size = len(methods)
         named = [dict(m.named_parameters()) for m in methods]
         shapes = [{name: p.shape for name, p in params.items()} for params in named]
@@ -34,12 +33,14 @@ class Stack:
         self.params = {
             name: nn.Parameter(torch.stack([p[name].detach() for p in named]).to(device)) for name in named[0]
         }
+        # Stack before moving: the first method becomes the skeleton on the device, the others stay behind.
         buffers = [dict(m.named_buffers()) for m in methods]
         self.own = {
             name: torch.stack([b[name] for b in buffers]).to(device)
             for name in buffers[0]
             if name in first.per_replica
         }
+        self.skeleton = first.to(device)
         self.shared = {name: b.to(device) for name, b in buffers[0].items() if name not in first.per_replica}
 
     def call(self, name: str, *batched: Any, params: dict[str, Tensor] | None = None) -> Any:

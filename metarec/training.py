@@ -19,10 +19,12 @@ import torch
 from torch import Generator, Tensor
 
 from metarec import checkpoints
+from metarec.batching import Feed, template
 from metarec.errors import ProtocolError
 from metarec.methods.base import Method, Noise, Stage, initialised
 from metarec.replicas import Stack, stack_noise
-from metarec.tasks.batch import EpisodeTensors, Query, RowBatch, Support, TaskBatch
+from metarec.stepping import Stepper
+from metarec.tasks.batch import EpisodeTensors
 from metarec.tasks.episodes import Splits
 
 Evaluate = Callable[[Tensor, EpisodeTensors], dict[str, Tensor]]
@@ -120,37 +122,36 @@ class _Run:
         self.seeds, self.selection, self.evaluate_fn = list(seeds), selection, evaluate
         self.device, self.stages = device, methods[0].stages()
         self.stack = Stack(methods, device)
-        self.train, self.valid, self.test = (
-            EpisodeTensors([s[i] for s in own], device, dtype) for i in range(3)
-        )
         full = any(stage.unit == "rows" and stage.rows == "full" for stage in self.stages)
-        self.full = EpisodeTensors([s.histories() for s in own], device, dtype) if full else self.train
         self.generators = [Generator().manual_seed(_mix(seed, 17)) for seed in seeds]
+        round_to = 8 if device.type == "cuda" else 1
+        self.feed = Feed(own, self.stack, self.generators, device, dtype, full=full, round_to=round_to)
+        self.valid, self.test = (EpisodeTensors([s[i] for s in own], device, dtype) for i in (1, 2))
         self.best = _Best([float("nan")] * len(seeds), [0] * len(seeds), [0] * len(seeds))
         self.history: list[list[dict[str, Any]]] = [[] for _ in seeds]
         self.stage, self.epoch, self.seconds = 0, 0, 0.0
 
     def go(self, path: Path | None, every_seconds: float, progress: Progress | None) -> Trained:
-        optimiser = self._resume(path)
+        stepper = self._resume(path)
         started = saved = time.perf_counter()
         total = sum(stage.epochs for stage in self.stages)
         while self.stage < len(self.stages):
             stage = self.stages[self.stage]
-            if optimiser is None:
-                optimiser = self._begin(stage)
+            if stepper is None:
+                stepper = self._begin(stage)
             last = self.stage == len(self.stages) - 1
             while self.epoch < stage.epochs and not (last and self._exhausted()):
-                terms = self._epoch(stage, optimiser)
+                terms = self._epoch(stepper)
                 self.epoch += 1
                 self._record(stage, terms, last)
                 now = time.perf_counter()
                 if path is not None and now - saved > every_seconds:
-                    self._save(path, optimiser, self.seconds + now - started)
+                    self._save(path, stepper.optimiser, self.seconds + now - started)
                     saved = now
                 if progress is not None:
                     done = sum(s.epochs for s in self.stages[: self.stage]) + self.epoch
                     progress({"epoch": done, "epochs": total, **_means(terms)})
-            self.stage, self.epoch, optimiser = self.stage + 1, 0, None
+            self.stage, self.epoch, stepper = self.stage + 1, 0, None
         chosen = self.best.params or {n: p.detach().clone() for n, p in self.stack.params.items()}
         seconds = self.seconds + time.perf_counter() - started
         epochs = [len(h) for h in self.history]
@@ -158,7 +159,7 @@ class _Run:
             self.stack, chosen, self._chosen_epochs(), self.history, seconds, max(epochs, default=0)
         )
 
-    def _begin(self, stage: Stage) -> torch.optim.Adam:
+    def _begin(self, stage: Stage) -> Stepper:
         for k, seed in enumerate(self.seeds):
             with initialised(_mix(seed, 101 + self.stage)):
                 method = self.stack.method(k)
@@ -166,106 +167,17 @@ class _Run:
             with torch.no_grad():
                 for name, p in method.named_parameters():
                     self.stack.params[name][k] = p
-        return self._optimiser(stage)
+        return Stepper(self.stack, self.feed, stage, self.device)
 
-    def _optimiser(self, stage: Stage) -> torch.optim.Adam:
-        for name, p in self.stack.params.items():
-            moves = not stage.trained or name.startswith(stage.trained)
-            p.requires_grad_(moves and not name.startswith(self.stack.skeleton.written))
-            p.grad = None
-        moving = [p for p in self.stack.params.values() if p.requires_grad]
-        return torch.optim.Adam(moving, lr=stage.lr, fused=True)
-
-    def _epoch(self, stage: Stage, optimiser: torch.optim.Adam) -> dict[str, Tensor]:
+    def _epoch(self, step: Stepper) -> dict[str, Tensor]:
         """One pass over the training tasks (or rows); returns the mean of each term, `[K]`."""
         sums: dict[str, Tensor] = {}
         steps = 0
-        for args in self._task_batches(stage) if stage.unit == "tasks" else self._row_batches(stage):
-            terms = self.stack.call(stage.terms, *args)
-            optimiser.zero_grad(set_to_none=True)
-            torch.stack(list(terms.values())).sum().backward()
-            written = self._writes(stage, args)
-            optimiser.step()
-            with torch.no_grad():
-                for name, value in written.items():
-                    self.stack.params[name].copy_(value)
-            for name, value in terms.items():
-                sums[name] = value.detach() + sums[name] if name in sums else value.detach()
+        for key, inputs in self.feed.epoch(step.stage, self.stage, self.epoch):
+            for name, value in step(key, inputs).items():
+                sums[name] = value + sums[name] if name in sums else value
             steps += 1
         return {name: value / steps for name, value in sums.items()}
-
-    def _writes(self, stage: Stage, args: tuple[Any, ...]) -> dict[str, Tensor]:
-        """What the method writes after this batch, `[K, ...]`, from the parameters before the step."""
-        if stage.unit != "tasks" or not self.stack.skeleton.written:
-            return {}
-        with torch.no_grad():
-            written: dict[str, Tensor] = self.stack.call("writes", *args)
-        return written
-
-    def _task_batches(self, stage: Stage) -> Any:
-        data = self.train
-        order = self._order(data, stage)
-        steps, size = order.shape[1:]
-        noise = self._noise(data, (steps, size))
-        first = data.host_first if len(data.host_first) > 1 else np.zeros(1, np.int64)
-        order = order + first[:, None, None]
-        on_device = torch.as_tensor(order).to(self.device)
-        for step in range(steps):
-            tasks = order[:, step]
-            support, query = int(data.host_support[tasks].max()), int(data.host_query[tasks].max())
-            batch = data.batch(on_device[:, step], support, query)
-            here = {name: value[:, step] for name, value in noise.items()}
-            yield batch, self.stack.skeleton.narrow(here, support, query, data.width_support)
-
-    def _order(self, data: EpisodeTensors, stage: Stage) -> np.ndarray:
-        """Task indices `[K, steps, batch]`, shuffled by each replica's generator; a last incomplete batch is
-        dropped.
-
-        With `stage.window > 1`, each run of `window` batches is sorted by length, so that a batch holds
-        tasks of like length and little padding; the order of the sorted batches is then shuffled alike for
-        all replicas.
-        """
-        n, size = len(data), min(stage.batch, len(data))
-        steps = n // size
-        rows = []
-        for k, generator in enumerate(self.generators):
-            order = torch.randperm(n, generator=generator).numpy()[: steps * size]
-            if stage.window > 1:
-                start = data.host_first[k if len(data.host_first) > 1 else 0]
-                length = (data.host_support + data.host_query)[start + order]
-                chunk = np.arange(steps * size) // (stage.window * size)
-                order = order[np.lexsort((length, chunk))]
-            rows.append(order.reshape(steps, size))
-        stacked = np.stack(rows)
-        if stage.window > 1:
-            stacked = stacked[:, np.random.default_rng([self.stage, self.epoch]).permutation(steps)]
-        return stacked
-
-    def _noise(self, data: EpisodeTensors, shape: tuple[int, int]) -> Noise:
-        """An epoch's noise `[K, steps, tasks, ...]`, drawn replica by replica from shapes alone."""
-        like = _template(shape, data.width_support, data.width_query)
-        drawn = [self.stack.skeleton.draw(like, g) for g in self.generators]
-        if not drawn[0]:
-            return {}
-        return {name: value.to(self.device, non_blocking=True) for name, value in stack_noise(drawn).items()}
-
-    def _row_batches(self, stage: Stage) -> Any:
-        data = self.full if stage.rows == "full" else self.train
-        n = [int(p.offsets[-1]) for p in data.parts]
-        first = np.concatenate([[0], np.cumsum(n)[:-1]])
-        size = min(stage.batch, min(n))
-        steps = min(n) // size
-        many = len(n) > 1
-        order = torch.stack(
-            [
-                torch.randperm(n[k if many else 0], generator=g)[: steps * size]
-                + int(first[k if many else 0])
-                for k, g in enumerate(self.generators)
-            ]
-        ).to(self.device)
-        for step in range(steps):
-            rows: RowBatch = data.rows(order[:, step * size : (step + 1) * size])
-            yield (rows,)
 
     def _record(self, stage: Stage, terms: dict[str, Tensor], last: bool) -> None:
         values = {name: value.tolist() for name, value in terms.items()}
@@ -326,8 +238,8 @@ class _Run:
         place = {"stage": self.stage, "epoch": self.epoch, "seconds": seconds}
         checkpoints.save(path, tensors, {**place, "best": best, "history": self.history, "seeds": self.seeds})
 
-    def _resume(self, path: Path | None) -> torch.optim.Adam | None:
-        """Load a checkpoint, if there is one, and return its optimiser; None starts the stage afresh."""
+    def _resume(self, path: Path | None) -> Stepper | None:
+        """Load a checkpoint, if there is one, and return its stepper; None starts the stage afresh."""
         if path is None or not path.exists():
             return None
         tensors, meta = checkpoints.load(path)
@@ -344,13 +256,13 @@ class _Run:
         )
         for k, g in enumerate(self.generators):
             g.set_state(groups["generator"][str(k)])
-        optimiser = self._optimiser(self.stages[self.stage])
+        stepper = Stepper(self.stack, self.feed, self.stages[self.stage], self.device)
         state: dict[int, dict[str, Tensor]] = {}
         for name, value in groups.get("adam", {}).items():
             index, key = name.split("/", 1)
             state.setdefault(int(index), {})[key] = value
-        optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
-        return optimiser
+        stepper.optimiser.load_state_dict({**stepper.optimiser.state_dict(), "state": state})
+        return stepper
 
 
 def predict(
@@ -370,7 +282,7 @@ def predict(
     k, n = stack.size, len(data)
     noise: Noise = {}
     if sample:
-        like = _template((n,), data.width_support, data.width_query)
+        like = template((n,), data.width_support, data.width_query)
         drawn = [
             stack.skeleton.draw_predict(like.support, like.query, Generator().manual_seed(_mix(seed, 29)))
             for seed in seeds
@@ -387,16 +299,6 @@ def predict(
             here = {name: value[:, start : start + chunk] for name, value in noise.items()}
             parts.append(stack.call("predict", batch.support, batch.query, here, params=params))
     return torch.cat(parts, 1)
-
-
-def _template(shape: tuple[int, ...], support: int, query: int) -> TaskBatch:
-    """A batch of the right shapes and no content, to draw noise for."""
-    s, q = (
-        torch.ones(1, dtype=torch.bool).expand(*shape, support),
-        torch.ones(1, dtype=torch.bool).expand(*shape, query),
-    )
-    labels = torch.zeros(1).expand(*shape, support)
-    return TaskBatch(Support(s, s, s, labels), Query(q, q, q), torch.zeros(1).expand(*shape, query))
 
 
 def _mix(seed: int, salt: int) -> int:

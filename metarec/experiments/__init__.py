@@ -25,7 +25,7 @@ __all__ = [
     "results_root",
 ]
 
-_MODULES = ("tanp", "datasets")
+_MODULES = ("tanp", "datasets", "pnmta")
 
 
 def results_root() -> Path:

@@ -43,8 +43,8 @@ def best_on_validation(
 ) -> dict[str, Any]:
     """The values of `options` whose records of `label` have the best mean validation score at the kept epoch.
 
-    Test scores play no part, and a setting that diverged loses. Raises `RecordError` when the search has no record
-    for `label`.
+    Test scores play no part, and a setting that diverged loses. Raises `RecordError` when the search has no
+    record for `label`.
     """
     scores: dict[tuple[Any, ...], list[float]] = {}
     for record in records:
@@ -59,4 +59,5 @@ def best_on_validation(
         value = sign * float(np.mean(scores[point]))
         return -np.inf if np.isnan(value) else value
 
-    return dict(zip(options, max(scores, key=merit), strict=True))
+    best: tuple[Any, ...] = max(scores, key=merit)
+    return dict(zip(options, best, strict=True))

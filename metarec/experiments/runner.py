@@ -171,8 +171,9 @@ def _outcomes(
         other = {f"mean-z {name}": v.nanmean(-1) for name, v in score(protocol, mean, test).items()}
     described = _describe(trained, test)
     outcomes = []
+    rates = trained.stack.skeleton.rates
     for k, _ in enumerate(runs):
-        users = {name: v[k] for name, v in values.items()}
+        users = {name: v[k] for name, v in values.items() if rates or not _is_error(name)}
         extra: dict[str, Any] = {
             "diagnostics": {n: round(float(v[k]), 8) for n, v in described["means"].items()}
         }
@@ -189,6 +190,11 @@ def _outcomes(
         means = {name: float(np.nanmean(v)) for name, v in users.items()}
         outcomes.append((finite(means), users, extra))
     return outcomes
+
+
+def _is_error(name: str) -> bool:
+    """Whether a metric measures the distance of a score from a rating."""
+    return not metrics.higher_is_better(name.rpartition(":")[2])
 
 
 def _describe(trained: Trained, test: EpisodeTensors, rows: int = 10) -> dict[str, Any]:

@@ -39,6 +39,8 @@ class _NoOptions:
 class RandomRanker(Floor):
     """Equal scores: with ties by expectation this is just what a random ranker scores on average."""
 
+    rates = False
+
     def predict(self, support: Support, query: Query, noise: Noise | None = None) -> Tensor:
         return torch.zeros_like(query.mask, dtype=support.labels.dtype)
 
@@ -77,6 +79,7 @@ class Popularity(Floor):
     ranks; it is no prediction of a rating, so errors are not reported for it.
     """
 
+    rates = False
     count: Tensor
 
     def fit(self, train: Episodes) -> None:

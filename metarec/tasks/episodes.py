@@ -17,7 +17,8 @@ class Episodes:
     """Ragged tasks as row indices, frozen.
 
     Task `t` owns `rows[offsets[t]:offsets[t+1]]` of `ratings`; the first `n_support[t]` of them are its
-    support set, the others its query set. `task[t]` is the user (or scenario) the task belongs to.
+    support set, the others its query set. `task[t]` is the user (or scenario) the task belongs to. `outside`
+    holds rows of users whom the filter left out of every split; full pretraining may read them.
 
     Raises `ProtocolError` when a row belongs to two tasks or to support and query at once, when a task has no
     query, or when the indices do not fit the table.
@@ -30,6 +31,7 @@ class Episodes:
     n_support: np.ndarray
     split: str = "all"
     by: str = "user"
+    outside: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         name = f"{self.ratings.name}/{self.split}"
@@ -87,7 +89,14 @@ class Episodes:
         start = np.repeat(self.offsets[keep] - offsets[:-1], lengths)
         rows = self.rows[np.arange(offsets[-1]) + start]
         return Episodes(
-            self.ratings, self.task[keep], rows, offsets, self.n_support[keep], split or self.split, self.by
+            self.ratings,
+            self.task[keep],
+            rows,
+            offsets,
+            self.n_support[keep],
+            split or self.split,
+            self.by,
+            self.outside,
         )
 
     def cap_support(self, n_max: int) -> Episodes:
@@ -97,7 +106,9 @@ class Episodes:
         chosen = position >= np.repeat(self.n_support - keep, self.lengths)
         lengths = keep + self.n_query
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        return Episodes(self.ratings, self.task, self.rows[chosen], offsets, keep, self.split, self.by)
+        return Episodes(
+            self.ratings, self.task, self.rows[chosen], offsets, keep, self.split, self.by, self.outside
+        )
 
 
 class Splits(NamedTuple):
@@ -111,6 +122,25 @@ class Splits(NamedTuple):
     def split_id(self) -> str:
         """One digest for the three parts."""
         return hashlib.sha256("".join(part.split_id for part in self).encode()).hexdigest()[:16]
+
+    def histories(self) -> Episodes:
+        """Whole histories of the training users and of those the filter left out, as query alone.
+
+        What a method may pretrain on if not held to the training episodes. Where the rule does not say who
+        was left out: everyone outside validation and test.
+        """
+        if self.train.by != "user":
+            raise ProtocolError("whole histories are of users; these tasks are of another kind.")
+        ratings = self.train.ratings
+        if self.train.outside is None:
+            kept = ~np.isin(ratings.user, np.concatenate([self.valid.task, self.test.task]))
+        else:
+            kept = np.isin(ratings.user, self.train.task)
+            kept[self.train.outside] = True
+        rows = np.flatnonzero(kept)[np.argsort(ratings.user[kept], kind="stable")]
+        task, length = np.unique(ratings.user[rows], return_counts=True)
+        offsets = np.concatenate([[0], np.cumsum(length)]).astype(np.int64)
+        return Episodes(ratings, task, rows, offsets, np.zeros(len(task), np.int64), "full")
 
     def check_disjoint(self) -> Splits:
         """Return self; raise `ProtocolError` when one user (or scenario) sits in two splits."""

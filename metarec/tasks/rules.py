@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,7 @@ def cold_start_episodes(
     order: str = "time",
     test_share: float = 0.2,
     valid_share: float = 0.1,
+    train_share: float = 1.0,
     max_support: int | None = None,
     seed: int = 0,
 ) -> Splits:
@@ -79,8 +81,9 @@ def cold_start_episodes(
 
     `order="time"` sorts a history by time, ties by item id; `order="shuffle"` by a seeded draw (MeLU's way,
     and the only one where no time is known). Users are split at random, `test_share` for test and
-    `valid_share` of the others for validation. The paper (section 4.1, appendix C) states neither the split
-    nor the order. Vectorised: nothing loops over users.
+    `valid_share` of the others for validation; `train_share` of what remains is kept. The paper (section 4.1,
+    appendix C) states neither the split nor the order. Ratings of users outside the limits are the `outside`
+    of the training episodes. Vectorised: nothing loops over users.
     """
     if order not in ("time", "shuffle"):
         raise ProtocolError(f"order {order!r} is unknown; use 'time' or 'shuffle'.")
@@ -110,8 +113,10 @@ def cold_start_episodes(
     n_test = round(test_share * len(kept))
     n_valid = round(valid_share * (len(kept) - n_test))
     test, valid, train = np.split(shuffled, [n_test, n_test + n_valid])
+    train = train[: max(1, round(train_share * len(train)))]
+    outside = np.flatnonzero(((length < shortest) | (length > longest))[ratings.user])
     return Splits(
-        every.select(np.sort(train), "train"),
+        replace(every.select(np.sort(train), "train"), outside=outside),
         every.select(np.sort(valid), "valid"),
         every.select(np.sort(test), "test"),
     ).check_disjoint()
