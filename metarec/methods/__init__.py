@@ -26,6 +26,7 @@ METHODS: dict[str, str] = {
     "paml": "paml:PAML",
     "pnmta": "pnmta:PNMTA",
     "mamo": "mamo:MAMO",
+    "metaemb": "metaemb:MetaEmb",
 }
 
 
