@@ -25,7 +25,7 @@ __all__ = [
     "results_root",
 ]
 
-_MODULES = ("tanp", "datasets", "pnmta")
+_MODULES = ("tanp", "datasets", "pnmta", "vectors")
 
 
 def results_root() -> Path:

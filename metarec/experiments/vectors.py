@@ -1,0 +1,197 @@
+"""PNMTA's Fig 8: do user vectors separate users by age? Decided in their own space, drawn with t-SNE."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.manifold import TSNE
+from sklearn.metrics import pairwise_distances
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor
+
+from metarec.data import Field, Ratings, Schema
+from metarec.experiments import provenance
+from metarec.experiments.pnmta import WINDOW, protocol
+from metarec.experiments.protocol import Run
+from metarec.experiments.request import Experiment, Request
+from metarec.layers.pooling import masked_mean
+from metarec.methods import initialised, locate, make
+from metarec.methods.melu import MeLU
+from metarec.records import Record, finite
+from metarec.tasks import EpisodeTensors
+from metarec.training import Selection, train
+
+PERMUTATIONS = 10_000
+PROBES = ("age", "gender", "occupation")
+
+
+@dataclass(frozen=True)
+class _Panel:
+    """One panel of the figure: a method, its options, and the epochs of meta-training."""
+
+    label: str
+    model: str
+    options: dict[str, Any]
+
+
+PANELS = (
+    _Panel("MeLU, 1 epoch", "melu", {"epochs": 1, "lr": 1e-3}),
+    _Panel("MeLU, 30 epochs", "melu", {"epochs": 30, "lr": 1e-3}),
+    _Panel("PNMTA, pretrained only", "pnmta", {"epochs": 0}),
+    _Panel("PNMTA, 10 meta-epochs", "pnmta", {"epochs": 10}),
+)
+
+
+def fig8(request: Request) -> list[Run]:
+    """Fig 8: user vectors of MeLU and PNMTA, their separation by age, and linear probes."""
+    return []
+
+
+def measure_fig8(request: Request) -> list[Record]:
+    """Train the four panels for each seed; keep statistics of the vectors and, for seed 0, a t-SNE."""
+    quick = request.profile == "quick"
+    place = protocol("published", request.profile, "ml-1m")
+    ratings = place.ratings()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    records = []
+    for seed in range(request.seeds):
+        splits = place.splits(ratings, seed)
+        for panel in PANELS:
+            started = time.perf_counter()
+            given = {"window": WINDOW, **panel.options} | ({"d": 8} if quick else {})
+            if quick:
+                given["epochs"] = min(given["epochs"], 2)
+            with initialised(seed):
+                method = make(panel.model, Schema.of(ratings), **given)
+            trained = train([method], splits, [seed], Selection("last"), device=device)
+            trained.stack.method(0, trained.params)
+            vectors = user_vectors(method, EpisodeTensors(splits.test, device)).cpu().numpy()
+            found, extra = analyse(vectors, ratings, splits.test.task, seed, draw=seed == 0, quick=quick)
+            run = Run("pnmta", "fig8", panel.label, panel.model, place, given, seed, request.profile)
+            records.append(_record(run, found, extra, ratings, splits.split_id, device, started))
+    return records
+
+
+def user_vectors(method: Any, data: EpisodeTensors) -> Tensor:
+    """$v_u$, the mean interaction vector over support and query, `[tasks, d]`. Implements eq-pnmta-2.
+
+    The same pooling for MeLU, which has no such vector, so that the panels compare.
+    """
+    assert isinstance(method, MeLU)
+    batch = data.all()
+    with torch.no_grad():
+        sides = method.inputs(batch.support, batch.query)
+        both = [torch.cat([items, users.expand(*items.shape[:-1], -1)], -1) for items, users in sides]
+        return masked_mean(torch.cat(both, -2), torch.cat([batch.support.mask, batch.query.mask], -1))
+
+
+def analyse(
+    vectors: np.ndarray, ratings: Ratings, users: np.ndarray, seed: int, *, draw: bool, quick: bool = False
+) -> tuple[dict[str, float], dict[str, Any]]:
+    """Silhouette of age groups, whole and without the age slice, with permutation p-values; linear probes."""
+    fields = {f.name: f for f in ratings.user_fields}
+    age = fields["age"].values[users]
+    rng = np.random.default_rng(seed)
+    rounds = 200 if quick else PERMUTATIONS
+    found: dict[str, float] = {}
+    for name, x in (("", vectors), (" without age", without(vectors, ratings, "age"))):
+        value, p = separation(x, age, rng, rounds)
+        found[f"silhouette{name}"], found[f"p{name}"] = value, p
+    for probe in PROBES:
+        if probe in fields:
+            found[f"probe {probe}"] = _probe(vectors, fields[probe].values[users])
+            found[f"majority {probe}"] = float(np.bincount(fields[probe].values[users]).max() / len(users))
+    extra: dict[str, Any] = {}
+    if draw:
+        shown = rng.permutation(len(users))
+        points = TSNE(random_state=0, init="pca", perplexity=min(30, len(users) // 4)).fit_transform(vectors)
+        extra["tsne"] = np.round(points[shown], 2).tolist()
+        extra["age"] = [str(fields["age"].vocabulary[a]) for a in age[shown]]
+    return found, extra
+
+
+def without(vectors: np.ndarray, ratings: Ratings, name: str) -> np.ndarray:
+    """The vectors without the slice of one user field (items' fields come first, all equal in size)."""
+    order: tuple[Field, ...] = (*ratings.item_fields, *ratings.user_fields)
+    d = vectors.shape[1] // len(order)
+    place = len(ratings.item_fields) + [f.name for f in ratings.user_fields].index(name)
+    return np.delete(vectors, np.s_[place * d : (place + 1) * d], axis=1)
+
+
+def separation(
+    x: np.ndarray, group: np.ndarray, rng: np.random.Generator, rounds: int
+) -> tuple[float, float]:
+    """Mean silhouette of `group` and its one-sided p-value from permuting the groups over users."""
+    distance = pairwise_distances(x).astype(np.float32)
+    value = _silhouette(distance, group)
+    null = [_silhouette(distance, rng.permutation(group)) for _ in range(rounds)]
+    return value, float((1 + np.sum(np.array(null) >= value)) / (rounds + 1))
+
+
+def _silhouette(distance: np.ndarray, group: np.ndarray) -> float:
+    """Mean over users of (b - a) / max(a, b); singletons count 0. As scikit-learn's, only faster."""
+    codes = np.unique(group, return_inverse=True)[1]
+    member = np.eye(codes.max() + 1, dtype=np.float32)[codes]
+    size = member.sum(0)
+    total = distance @ member
+    rows = np.arange(len(codes))
+    own = total[rows, codes] / np.maximum(size[codes] - 1, 1)
+    other = total / size
+    other[rows, codes] = np.inf
+    nearest = other.min(1)
+    return float(np.where(size[codes] > 1, (nearest - own) / np.maximum(nearest, own), 0.0).mean())
+
+
+def _probe(x: np.ndarray, target: np.ndarray) -> float:
+    """Five-fold accuracy of a logistic regression that reads `target` off the vectors."""
+    kept = np.isin(target, np.flatnonzero(np.bincount(target) >= 5))
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300, C=0.1))
+    return float(cross_val_score(model, x[kept], target[kept], cv=5).mean())
+
+
+def _record(
+    run: Run,
+    found: dict[str, float],
+    extra: dict[str, Any],
+    ratings: Ratings,
+    split_id: str,
+    device: torch.device,
+    started: float,
+) -> Record:
+    return Record(
+        paper=run.paper,
+        experiment=run.experiment,
+        track=run.protocol.track,
+        dataset=ratings.name,
+        method=run.label,
+        options={"model": run.model, **run.options},
+        seed=run.seed,
+        metrics=finite(found),
+        protocol=run.protocol.plain(),
+        split_id=split_id,
+        counts=ratings.counts(),
+        selection="last",
+        epochs=int(run.options["epochs"]),
+        config_hash=run.config_hash,
+        data_sha256=ratings.sha256,
+        code_hash=provenance.code_hash(locate(run.model)[0]),
+        git_commit=provenance.git_commit(),
+        device=provenance.device_name(device),
+        wall_seconds=round(time.perf_counter() - started, 3),
+        peak_memory_mb=round(provenance.peak_memory_mb(device), 1),
+        profile=run.profile,
+        finished=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        versions=provenance.versions(),
+        extra=extra,
+    )
+
+
+EXPERIMENTS = (Experiment("pnmta", "fig8", fig8, tracks=("published",), measure=measure_fig8),)
