@@ -1,4 +1,4 @@
-"""Statistics of user vectors: the silhouette against scikit-learn's, the slice taken out, planted separation."""
+"""Statistics of user vectors: the silhouette as scikit-learn has it, a slice taken out, separation."""
 
 from __future__ import annotations
 
