@@ -90,7 +90,7 @@ def table2(request: Request) -> list[Run]:
 
 
 def table2_tuning(request: Request) -> list[Run]:
-    """The search behind Table 2: the same nine points for every method with an inner loop, by validation."""
+    """The search behind Table 2: the same points for every method with an inner loop, by validation."""
     runs = []
     for dataset in _datasets(request):
         place = protocol("sound", request.profile, dataset)
