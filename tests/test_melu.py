@@ -14,6 +14,7 @@ from torch import Tensor
 from metarec.data.schema import Schema
 from metarec.errors import ProtocolError
 from metarec.layers.mlp import mlp_params
+from metarec.methods import make
 from metarec.methods.base import initialised
 from metarec.methods.melu import MeLU
 from metarec.replicas import Stack
@@ -125,9 +126,11 @@ def test_released_step_of_adam(released: tuple[dict[str, Tensor], MeLU, TaskBatc
         parity.close(after[name], expected, 1e-8)
 
 
-def test_query_labels_enter_through_the_loss_alone() -> None:
+@pytest.mark.parametrize("name", ["melu", "metacs", "maml-pt", "paml", "pnmta"])
+def test_query_labels_enter_through_the_loss_alone(name: str) -> None:
     schema, batch = tiny()
-    method = melu(schema)
+    with initialised(0):
+        method = make(name, schema, **SMALL).double()
     scores = method.predict(batch.support, batch.query)
     for labels in (batch.query_labels, batch.query_labels.flip(-1), torch.zeros_like(batch.query_labels)):
         expected = torch.where(batch.query.mask, scores - labels, 0.0).square().sum(
@@ -181,10 +184,12 @@ def test_stacked_replicas_equal_replicas_alone_with_a_step_size_each() -> None:
             torch.testing.assert_close(slopes[name][k], own, rtol=1e-9, atol=1e-12)
 
 
-def test_mini_batches_come_from_noise_and_a_large_one_is_the_support() -> None:
+@pytest.mark.parametrize("name", ["melu", "metacs"])
+def test_mini_batches_come_from_noise_and_a_large_one_is_the_support(name: str) -> None:
     schema, batch = tiny()
     n = batch.support.item.shape[1]
-    whole, some, every = melu(schema), melu(schema, inner_batch=2), melu(schema, inner_batch=n)
+    cls = type(make(name, schema))
+    whole, some, every = (build(cls, schema, **SMALL, inner_batch=size) for size in (None, 2, n))
     generator = torch.Generator().manual_seed(0)
     noise = {k: v.double() for k, v in some.draw(batch, generator).items()}
     assert noise["inner"].shape == (4, 3, n)

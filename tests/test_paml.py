@@ -104,15 +104,6 @@ def test_with_ids_only_the_items_of_the_support_stand_for_the_user() -> None:
     assert not torch.allclose(method.describe(other)["step size"], sizes)
 
 
-def test_query_labels_enter_through_the_loss_alone() -> None:
-    schema, batch = tiny()
-    method, q = paml(schema), batch.query
-    scores = method.predict(batch.support, q)
-    labels = batch.query_labels.flip(-1)
-    expected = (torch.where(q.mask, scores - labels, 0.0).square().sum(-1) / q.mask.sum(-1)).mean()
-    torch.testing.assert_close(method.terms(batch._replace(query_labels=labels), {})["query"], expected)
-
-
 def test_stacked_replicas_equal_replicas_alone() -> None:
     schema, batch = tiny()
     settings = ((1, 0.1), (2, 0.4))
