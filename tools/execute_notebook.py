@@ -48,7 +48,16 @@ def read_latest(notebook: Path) -> Any:
 def laid_out(nb: Any) -> Any:
     """The notebook as `ruff format` would have it."""
     ruff = subprocess.run(
-        [sys.executable, "-m", "ruff", "format", "--quiet", "--stdin-filename", "notebook.ipynb", "-"],
+        [
+            sys.executable,
+            "-m",
+            "ruff",
+            "format",
+            "--quiet",
+            "--stdin-filename",
+            "notebooks/notebook.ipynb",
+            "-",
+        ],
         input=nbformat.writes(nb),
         capture_output=True,
         encoding="utf-8",

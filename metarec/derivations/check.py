@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import floor, log, log10
 from typing import NamedTuple
 
 import pandas as pd
@@ -12,6 +13,7 @@ from torch import Tensor
 from metarec.errors import MetarecError
 
 Number = float | Tensor
+NBSP = "\N{NO-BREAK SPACE}"  # a number and its interval stay on one line
 
 
 class Estimate(NamedTuple):
@@ -27,8 +29,8 @@ class Estimate(NamedTuple):
         return self.mean - half, self.mean + half
 
     def __str__(self) -> str:
-        low, high = self.interval
-        return f"{text(self.mean, 3)} ({text(low, 3)} to {text(high, 3)})"
+        """Mean and half-width of the interval, with the decimals that the half-width deserves."""
+        return with_half_width(self.mean, self.interval[1] - self.mean)
 
 
 def estimate(draws: Tensor) -> Estimate:
@@ -36,21 +38,45 @@ def estimate(draws: Tensor) -> Estimate:
     return Estimate(float(draws.mean()), float(draws.std() / draws.numel() ** 0.5))
 
 
+def log_mean_exp(draws: Tensor) -> Estimate:
+    """Logarithm of the mean of `exp(draws)` `[n]`; its error by the delta method."""
+    top = draws.max()
+    mean, error = estimate((draws - top).exp())
+    return Estimate(log(mean) + float(top), error / mean)
+
+
+def with_half_width(mean: float, half: float) -> str:
+    """`0.503 ± 0.015`: the half-width of an interval with two digits, the mean with as many decimals."""
+    decimals = max(0, 1 - floor(log10(half))) if half > 0 else 3
+    return _signed(f"{mean:.{decimals}f}{NBSP}±{NBSP}{half:.{decimals}f}")
+
+
 def percent(happened: Tensor) -> str:
     """Share of the cases `[n]` in which something happened, with its 95 % interval."""
-    found = estimate(100 * happened.double())
-    low, high = found.interval
-    return f"{found.mean:.1f} % ({max(low, 0):.1f} to {high:.1f})"
+    return f"{estimate(100 * happened.double())}{NBSP}%"
 
 
 def text(value: Number, digits: int = 4) -> str:
     """A number with `digits` significant digits; what rounding has left of a zero is shown as 0."""
     number = float(value)
-    return "0" if abs(number) < 1e-12 else f"{number:#.{digits}g}".rstrip(".")
+    return "0" if abs(number) < 1e-12 else _signed(f"{number:#.{digits}g}".rstrip("."))
+
+
+def _signed(number: str) -> str:
+    """With a minus sign in place of the hyphen."""
+    return number.replace("-", "\N{MINUS SIGN}")
+
+
+def _below(tol: float) -> str:
+    """`< 10⁻¹⁰`: a tolerance as the reader sees it."""
+    exponent = round(log10(tol))
+    if tol != float(f"1e{exponent}") or tol > 1e-3:
+        return f"< {tol:g}"
+    return "< 10" + f"{exponent:d}".translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
 def equal(
-    rows: Mapping[str, tuple[Number, Number]], *, tol: float = 1e-10, unit: str = "nats"
+    rows: Mapping[str, tuple[Number, Number]], *, tol: float = 1e-10, heading: str = "in nats"
 ) -> pd.DataFrame:
     """Left side, right side and difference of each named identity.
 
@@ -62,14 +88,14 @@ def equal(
         difference = abs(float(left) - float(right))
         if not difference <= tol:
             raise MetarecError(
-                f"{name}: {float(left)} and {float(right)} differ by {difference:.2g} > {tol:g} {unit}."
+                f"{name}: {float(left)} and {float(right)} differ by {difference:.2g} > {tol:g}."
             )
-        table[name] = {"left side": text(left), "right side": text(right), "difference": f"< {tol:g}"}
-    return _framed(table, unit)
+        table[name] = {"left side": text(left), "right side": text(right), "difference": _below(tol)}
+    return _framed(table, heading)
 
 
 def covers(
-    rows: Mapping[str, tuple[Number, Estimate]], *, unit: str = "nats", errors: float = 5.0
+    rows: Mapping[str, tuple[Number, Estimate]], *, heading: str = "in nats", errors: float = 5.0
 ) -> pd.DataFrame:
     """Exact value beside its estimate with a 95 % interval.
 
@@ -80,27 +106,25 @@ def covers(
     for name, (exact, found) in rows.items():
         off = abs(found.mean - float(exact)) / found.error
         if not off <= errors:
-            raise MetarecError(
-                f"{name}: {found.mean} is {off:.1f} standard errors from {float(exact)} {unit}."
-            )
+            raise MetarecError(f"{name}: {found.mean} is {off:.1f} standard errors from {float(exact)}.")
         low, high = found.interval
         table[name] = {
             "exact": text(exact),
             "estimate": text(found.mean),
-            "95 % interval": f"{text(low)} to {text(high)}",
+            "95 % interval": f"{text(low)}{NBSP}to{NBSP}{text(high)}",
             "inside": "yes" if low <= float(exact) <= high else "no",
         }
-    return _framed(table, unit)
+    return _framed(table, heading)
 
 
-def _framed(table: Mapping[str, Mapping[str, str]], unit: str) -> pd.DataFrame:
-    frame = pd.DataFrame.from_dict(dict(table), orient="index")
-    return frame.rename_axis(f"in {unit}" if unit else None)
+def _framed(table: Mapping[str, Mapping[str, str]], heading: str) -> pd.DataFrame:
+    return pd.DataFrame.from_dict(dict(table), orient="index").rename_axis(columns=heading)
 
 
-def values(rows: Mapping[str, Number], *, unit: str = "nats") -> pd.DataFrame:
-    """Named numbers as a table."""
-    return _framed({name: {"value": text(value)} for name, value in rows.items()}, unit)
+def values(rows: Mapping[str, Number | str], *, heading: str = "in nats") -> pd.DataFrame:
+    """Named numbers as a table; what is a text already stays as it is."""
+    shown = {name: value if isinstance(value, str) else text(value) for name, value in rows.items()}
+    return _framed({name: {"value": value} for name, value in shown.items()}, heading)
 
 
 class Verdicts:

@@ -18,7 +18,7 @@ from torch import Generator, Tensor
 from torch.distributions import MultivariateNormal as Normal
 from torch.distributions import kl_divergence
 
-from metarec.derivations.check import Estimate, estimate, percent, text
+from metarec.derivations.check import Estimate, estimate, log_mean_exp, percent, text
 from metarec.derivations.linear_gaussian import (
     Interactions,
     draw,
@@ -86,10 +86,7 @@ class Settings:
 
 def evidence_by_sampling(data: Interactions, draws: int, generator: Generator) -> Estimate:
     r"""$\log \frac1m \sum_s p(y | x, z_s)$ with $z_s$ from the prior; its error by the delta method."""
-    log_weights = log_likelihood(draw(prior(data), draws, generator), data)
-    shift = log_weights.max()
-    mean, error = estimate((log_weights - shift).exp())
-    return Estimate(log(mean) + float(shift), error / mean)
+    return log_mean_exp(log_likelihood(draw(prior(data), draws, generator), data))
 
 
 def log_marginals(data: Interactions) -> Tensor:
@@ -207,12 +204,12 @@ def overshoot_table(tasks: Interactions, n_support: int, factors: Sequence[float
     for factor in factors:
         objective, predictor = overshoot(tasks, n_support, factor)
         rows[f"{factor:g}"] = {
-            "objective - truth": str(estimate(objective)),
-            "predictor - truth": str(estimate(predictor)),
+            "L − truth": str(estimate(objective)),
+            "predictor − truth": str(estimate(predictor)),
             "users overshot": percent(objective > 0),
-            "largest overshoot": text(objective.max()),
+            "by at most": text(objective.max(), 3),
         }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("s.d. times")
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="s.d. times")
 
 
 def empty_query_share(total: int, context_min: int = 20) -> float:

@@ -2,8 +2,10 @@ r"""From the likelihood to the losses that TaNP trains (Lin et al., WWW 2021, se
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
+from math import log, pi
 from typing import Literal
 
 import pandas as pd
@@ -13,9 +15,9 @@ from torch import Generator, Tensor
 from torch.distributions import MultivariateNormal as Normal
 from torch.distributions import kl_divergence
 
-from metarec.derivations.check import Estimate, estimate
-from metarec.derivations.elbo import diagonal, squared_error, width
-from metarec.derivations.linear_gaussian import Interactions, draw, posterior
+from metarec.derivations.check import Estimate, estimate, text
+from metarec.derivations.elbo import diagonal, expected_log_likelihood, squared_error, width
+from metarec.derivations.linear_gaussian import Interactions, draw, log_evidence, posterior
 from metarec.methods import tanp
 
 Likelihood = Literal["mse", "bce"]
@@ -46,6 +48,31 @@ def implied_noise(n_query: int) -> float:
 def loss_of_task(q_task: Normal, q_support: Normal, predicted: Interactions) -> Tensor:
     r"""$L_r + L_c$ as TaNP trains it: mean squared error plus KL, `[...]`; a loss, so lower is better."""
     return squared_error(q_task, predicted) + kl_divergence(q_task, q_support)
+
+
+def from_beta_bound(q_task: Normal, q_support: Normal, predicted: Interactions, noise: float) -> Tensor:
+    r"""`loss_of_task`, by way of the weighted bound under `noise`: the same number for every $\sigma$.
+
+    $-\frac{2\sigma^2}{N}\big[E_q \log p(y | x, z) - \beta\,KL\big] - \sigma^2 \log 2\pi\sigma^2$ with
+    $\beta = N / (2\sigma^2)$.
+    """
+    data = replace(predicted, noise=noise)
+    kl = kl_divergence(q_task, q_support)
+    bound = expected_log_likelihood(q_task, data) - beta(data.n, noise**2) * kl
+    return -2 * noise**2 / data.n * bound - noise**2 * log(2 * pi * noise**2)
+
+
+def from_evidence(q_support: Normal, predicted: Interactions, noise: float) -> Tensor:
+    r"""The least `loss_of_task`, from the evidence under the implied noise: minus it, less its constant."""
+    constant = predicted.n / 2 * log(2 * pi * noise**2)
+    return -log_evidence(replace(predicted, noise=noise), q_support) - constant
+
+
+def weights(sizes: Sequence[int], noises: Sequence[float]) -> pd.DataFrame:
+    """For each size of the query: the implied noise, and the weight of the KL under other noises."""
+    table = {"implied σ (β = 1)": [text(implied_noise(n), 3) for n in sizes]}
+    table |= {f"β if σ = {sd:g}": [f"{beta(n, sd**2):g}" for n in sizes] for sd in noises}
+    return pd.DataFrame(table, index=[f"{n}" for n in sizes]).rename_axis(columns="query size")
 
 
 def best_for_loss(q_support: Normal, predicted: Interactions) -> Normal:
@@ -97,6 +124,19 @@ def best_prediction(share: float, likelihood: Likelihood) -> float:
 def total_loss(reconstruction: Tensor, kl: Tensor, cluster: Tensor | float, weight: float) -> Tensor:
     r"""$\frac1T\sum_i (L_{r,i} + L_{c,i}) + \lambda L_u$ from terms `[..., tasks]`. Implements eq-tanp-19."""
     return (reconstruction + kl).mean(-1) + weight * cluster
+
+
+def terms_of_tasks(tasks: Interactions, n_support: int) -> tuple[Tensor, Tensor]:
+    r"""$L_r$ and $L_c$ of each task, with exact posteriors for both beliefs: `[tasks]` each."""
+    support, query = tasks.split(n_support)
+    q_task, q_support = posterior(tasks), posterior(support)
+    return squared_error(q_task, query), kl_divergence(q_task, q_support)
+
+
+def random_assignments(tasks: int, k: int, generator: Generator) -> Tensor:
+    """Soft assignments of `tasks` to `k` clusters, `[tasks, k]`, rows summing to one."""
+    logits = torch.randn(tasks, k, generator=generator, dtype=torch.float64, device=generator.device)
+    return torch.softmax(2 * logits, -1)
 
 
 def clustering_loss(c: Tensor) -> Tensor:
