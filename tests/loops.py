@@ -164,3 +164,19 @@ def write_in_turn(
     for a, value in zip(attention, values, strict=True):
         memory = torch.stack([rate * a[k] * value + (1 - rate) * memory[k] for k in range(len(memory))])
     return memory
+
+
+def path_neighbours(
+    path: str, schema: Schema, item: int, own: Sequence[int], others: Sequence[Sequence[int]]
+) -> list[int]:
+    """Where a user with links `own` gets from `item` along a meta-path; `others` are other users' links."""
+    if path == "UM":
+        return list(own)
+    if path == "UMUM":
+        reached = [list(own), *(links for links in others if item in links)]
+        return [item] + [j for links in reached for j in links if j != item]
+    (field,) = (f for f in schema.item_fields if path == f"UM-{f.name}-M")
+    values = [{int(v) for v in np.atleast_1d(row) if v >= 0} for row in field.values]
+    return [item] + [
+        j for v in sorted(values[item]) for j in range(schema.n_items) if v in values[j] and j != item
+    ]

@@ -27,6 +27,7 @@ METHODS: dict[str, str] = {
     "pnmta": "pnmta:PNMTA",
     "mamo": "mamo:MAMO",
     "metaemb": "metaemb:MetaEmb",
+    "metahin": "metahin:MetaHIN",
 }
 
 
