@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -138,6 +139,7 @@ def gowalla_candidates(home: Path) -> list[Record]:
     place = home / "gowalla"
     visits = {name: _visits(place / f"{name}.txt") for name in ("train", "test")}
     visits["train and test"] = np.concatenate([visits["train"], visits["test"]])
+    sha256 = hashlib.sha256(visits["train and test"].tobytes()).hexdigest()
     made = []
     for source, low, high in GOWALLA_RULES:
         rows = visits[source]
@@ -146,7 +148,7 @@ def gowalla_candidates(home: Path) -> list[Record]:
         users, items = (len(np.unique(side)) for side in kept.T)
         counts = {"users": users, "items": items, "ratings": 2 * len(kept), "positives": len(kept)}
         options = {"source": source, "fewest": low, "most": high}
-        made.append(_record("near miss", "gowalla", options, "full", counts=counts))
+        made.append(_record("near miss", "gowalla", options, "full", counts=counts, sha256=sha256))
     return made
 
 
@@ -198,6 +200,7 @@ def _record(
     metrics_: Mapping[str, float] | None = None,
     extra: Mapping[str, Any] | None = None,
     split_id: str = "",
+    sha256: str = "",
     protocol: Mapping[str, Any] | None = None,
 ) -> Record:
     """A record without training: `method` says what was counted."""
@@ -215,7 +218,7 @@ def _record(
         split_id=split_id,
         counts={k: int(v) for k, v in counts.items()},
         config_hash=digest([method, name, dict(options), profile]),
-        data_sha256="" if isinstance(data, str) else data.sha256,
+        data_sha256=sha256 if isinstance(data, str) else data.sha256,
         code_hash=provenance.code_hash(__name__),
         git_commit=provenance.git_commit(),
         device=provenance.device_name(torch.device("cpu")),
