@@ -213,3 +213,13 @@ def test_code_hash_follows_code_and_not_prose(tmp_path: Path, monkeypatch: pytes
 def test_an_unknown_data_set_is_one_sentence() -> None:
     with pytest.raises(MetarecError, match="'lastfm-tamp' is unknown: did you mean"):
         Protocol.from_dict({"track": "sound", "dataset": "lastfm-tamp", "rule": "tanp"}).ratings()
+
+
+def test_a_group_that_fails_loses_no_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = Store(tmp_path)
+    with pytest.raises(
+        MetarecError, match=r"1 of 2 groups of runs failed and the others are recorded; .*clustres"
+    ):
+        run_all([small(0, "broken", clustres=3), small(0)], store, quiet=True)
+    assert [r.method for r in store.read("tanp", "trial")] == ["TaNP"]
+    assert "Traceback" in capsys.readouterr().err

@@ -6,6 +6,7 @@ import datetime
 import os
 import sys
 import time
+import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from tqdm import tqdm
 
 from metarec import metrics
 from metarec.data import Ratings, Schema
+from metarec.errors import MetarecError
 from metarec.experiments import provenance
 from metarec.experiments.protocol import Protocol, Run
 from metarec.methods import initialised, locate, make
@@ -66,20 +68,27 @@ def run_all(
         total=len(todo), desc="runs", unit="run", file=sys.stderr, disable=_silent(quiet), mininterval=1.0
     )
     bar.set_postfix_str(f"{len(have)} already recorded")
+    failed: list[str] = []
     try:
         if jobs == 1:
             for group in groups:
                 _announce(bar, group)
-                _work(group, store.root, chosen, scratch, None)
+                failed += _work(group, store.root, chosen, scratch, None)[1]
                 bar.update(len(group))
         else:
             threads = max(1, (os.cpu_count() or 1) // jobs)
             calls = [joblib.delayed(_work)(group, store.root, chosen, scratch, threads) for group in groups]
             with _cluster(backend, jobs, scheduler):
-                for size in joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(calls):
+                for size, lines in joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(calls):
+                    failed += lines
                     bar.update(size)
     finally:
         bar.close()
+    if failed:
+        raise MetarecError(
+            f"{len(failed)} of {len(groups)} groups of runs failed and the others are recorded; first:
+            " f"{failed[0]}"
+        )
     have = {r.key: r for r in _existing(runs, store)}
     return [have[run.key] for run in runs]
 
@@ -309,13 +318,20 @@ def _existing(runs: Sequence[Run], store: Store) -> Iterator[Record]:
 
 def _work(
     group: list[Run], root: Path, device: torch.device, scratch: Path | None, threads: int | None
-) -> int:
-    """One group, in this process or a worker: train, score, record. Returns the number of runs done."""
+) -> tuple[int, list[str]]:
+    """One group, in this process or a worker: train, score, record. Returns its size and what went wrong.
+
+    An error of one group does not stop the others; its traceback goes to stderr.
+    """
     if threads is not None:
         torch.set_num_threads(threads)
-    finished = run_group(group, device, scratch)
+    try:
+        finished = run_group(group, device, scratch)
+    except Exception as error:
+        traceback.print_exc()
+        return len(group), [f"{group[0].label} ({group[0].protocol.track}): {type(error).__name__}: {error}"]
     Store(root).add_all([record for record, _ in finished], [users for _, users in finished])
-    return len(group)
+    return len(group), []
 
 
 def _announce(bar: tqdm, group: list[Run]) -> None:
