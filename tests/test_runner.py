@@ -218,7 +218,7 @@ def test_an_unknown_data_set_is_one_sentence() -> None:
 def test_a_group_that_fails_loses_no_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = Store(tmp_path)
     with pytest.raises(
-        MetarecError, match=r"1 of 2 groups of runs failed and the others are recorded; .*clustres"
+        MetarecError, match=r"1 of 2 groups of runs failed and the others are recorded; first: .*clustres"
     ):
         run_all([small(0, "broken", clustres=3), small(0)], store, quiet=True)
     assert [r.method for r in store.read("tanp", "trial")] == ["TaNP"]

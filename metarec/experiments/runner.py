@@ -86,8 +86,8 @@ def run_all(
         bar.close()
     if failed:
         raise MetarecError(
-            f"{len(failed)} of {len(groups)} groups of runs failed and the others are recorded; first:
-            " f"{failed[0]}"
+            f"{len(failed)} of {len(groups)} groups of runs failed and the others are recorded; first: "
+            f"{failed[0]}"
         )
     have = {r.key: r for r in _existing(runs, store)}
     return [have[run.key] for run in runs]
