@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 import torch
+from scipy import optimize
 from torch import Generator, Tensor, nn
 from torch.distributions import MultivariateNormal as Normal
 
@@ -20,20 +21,14 @@ from metarec.methods.base import initialised
 Family = Literal["full", "diagonal"]
 
 
-class FreeGaussian(nn.Module):
-    """A Gaussian with parameters of its own for every task; it starts as the prior."""
-
-    def __init__(self, data: Interactions, family: Family):
-        super().__init__()
-        shape = (*data.x.shape[:-1], data.dim)
-        self.mean = nn.Parameter(data.x.new_zeros(shape))
-        self.log_sd = nn.Parameter(data.x.new_zeros(shape))
-        self.below = nn.Parameter(data.x.new_zeros(*shape, data.dim), requires_grad=family == "full")
-
-    def forward(self) -> Normal:
-        """The distribution, `[..., d]`."""
-        scale = torch.diag_embed(self.log_sd.exp()) + self.below.tril(-1)
-        return Normal(self.mean, scale_tril=scale)
+def free_gaussian(theta: Tensor, dim: int, family: Family) -> Normal:
+    """A Gaussian with its own parameters `theta`: mean, log s.d. and, if `full`, what is below: `[d]`."""
+    mean, log_sd, below = theta[:dim], theta[dim : 2 * dim], theta[2 * dim :]
+    scale = torch.diag(log_sd.exp())
+    if family == "full":
+        row, column = torch.tril_indices(dim, dim, -1)
+        scale = scale.index_put((row, column), below)
+    return Normal(mean, scale_tril=scale, validate_args=False)
 
 
 class Encoders(nn.Module):
@@ -76,28 +71,32 @@ def best_diagonal(p: Normal) -> Normal:
     return diagonal(p.mean, p.precision_matrix.diagonal(dim1=-2, dim2=-1).rsqrt())
 
 
-def tighten(data: Interactions, family: Family = "full", steps: int = 40) -> pd.DataFrame:
-    """L-BFGS on the exact bound of one task or of many; columns `step`, `elbo`, `gap`: means, in nats."""
-    q = FreeGaussian(data, family)
-    free = [p for p in q.parameters() if p.requires_grad]
-    # Zero tolerances: it is the number of steps that ends the climb.
-    optimiser = torch.optim.LBFGS(
-        free, max_iter=1, tolerance_grad=0, tolerance_change=0, line_search_fn="strong_wolfe"
-    )
+def tighten(user: Interactions, family: Family = "full", steps: int = 60) -> pd.DataFrame:
+    """Climb the exact bound of one user from the prior by BFGS; columns `step`, `elbo`, `gap`, in nats.
 
-    def loss() -> Tensor:
-        optimiser.zero_grad()
-        value = -elbo(q(), data).mean()
-        value.backward()
-        return value
+    It ends after `steps` steps or when the gradient is zero to rounding, whichever is first.
+    """
+    d = user.dim
+    n_free = 2 * d + (d * (d - 1) // 2 if family == "full" else 0)
+    evidence = float(log_evidence(user))
 
-    evidence = log_evidence(data).mean()
-    rows = []
-    for step in range(steps + 1):
-        with torch.no_grad():
-            bound = elbo(q(), data).mean()
-        rows.append({"step": step, "elbo": float(bound), "gap": float(evidence - bound)})
-        optimiser.step(loss)
+    def loss(theta: Tensor) -> Tensor:
+        return -elbo(free_gaussian(theta, d, family), user)
+
+    def value_and_slope(theta: np.ndarray) -> tuple[float, np.ndarray]:
+        slope, value = torch.func.grad_and_value(loss)(torch.as_tensor(theta).to(user.x))
+        return float(value), slope.cpu().numpy()
+
+    rows: list[dict[str, float]] = []
+
+    def record(theta: np.ndarray) -> None:
+        bound = -value_and_slope(theta)[0]
+        rows.append({"step": len(rows), "elbo": bound, "gap": evidence - bound})
+
+    start = np.zeros(n_free)
+    record(start)
+    options = {"maxiter": steps, "gtol": 1e-8}
+    optimize.minimize(value_and_slope, start, jac=True, method="BFGS", callback=record, options=options)
     return pd.DataFrame(rows)
 
 
