@@ -328,7 +328,7 @@ _ = style.label_axes(
 # So $L$ is a bound when $\Delta$ is at most the divergence, and not when it is larger: when $q(\mathbf z \mid \mathcal S)$ happens
 # to put more mass than the true $p(\mathbf z \mid \mathcal S)$ where $q(\mathbf z \mid \tau)$ lies.
 #
-# **Check.** Both $q$ are diagonal here, as TaNP's are. With the exact $p(\mathbf z \mid \mathcal S)$ the loss is the divergence;
+# **Check.** Both $q$ are diagonal here, as TaNP's are. With the exact $p(\mathbf z \mid \mathcal S)$ the shortfall is the divergence;
 # with $q(\mathbf z \mid \mathcal S)$ it is the divergence less $\Delta$.
 
 # %%
@@ -663,8 +663,9 @@ _ = style.label_axes(
 # $$
 #
 # as {eq}`eq-tanp-18` says. There is no $\sigma$ to choose here, and by the argument of Step 7 the weight is $\beta = N_{\mathcal Q}$. The released program
-# uses the squared error for 0 and 1 as well ([D10](#d10)). That is no longer the logarithm of a probability of such labels, so
-# the objective is no longer a log-likelihood. As a *prediction* it is sound: if the label is 1 with probability $\pi$,
+# uses the squared error for 0 and 1 as well ([D10](#d10)). Then the objective bounds the likelihood
+# of labels that may be any real number, and those are not the labels. As a *prediction* it is sound: if the label is 1 with
+# probability $\pi$,
 #
 # $$
 # \begin{aligned}
