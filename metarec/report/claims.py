@@ -1,6 +1,6 @@
 """Claims of the papers against Records: a verdict for each claim that a notebook decides.
 
-    claims_table("tanp/table4-lastfm", records, store)
+    claims.table("tanp/table4-lastfm", records, store)
 
 A claim's wording and rule stand in `reference/claims.csv`. What computes it is declared, one entry a claim,
 in `metarec.report.<paper>.LEDGER`. Where a claim spans several data sets, each gets a verdict of its own,
@@ -116,9 +116,7 @@ def _weigh(rule: Rule, cells: Cells, missing: tuple[str, ...], unit: Unit) -> Fi
     return Finding(NOISE if word == HOLDS and cells.level else word, evidence, (), cells)
 
 
-def claims_table(
-    notebook: str, records: Sequence[Record], store: Store, *, root: Path = REFERENCE
-) -> html.Html:
+def table(notebook: str, records: Sequence[Record], store: Store, *, root: Path = REFERENCE) -> html.Html:
     """Every claim that names `notebook`, decided on each track of `records`.
 
     `records` are the notebook's own; those of the paper's other data sets are looked for in `store`.
@@ -138,9 +136,10 @@ def claims_table(
         cells = [_claim_cell(claim)]
         for track in tracks:
             found = decide(rule, grounds[track], percent=book.percent)
-            own, whole = found[here.name], found[""]
+            at = here.name if here.name in found else rule.places[0]
+            own, whole = found[at], found[""]
             rows.append(_row(claim["id"], track, own, whole))
-            cells.append(_track_cell(own, whole, here.name, alone=rule.places == (here.name,)))
+            cells.append(_track_cell(own, whole, at, alone=rule.places == (at,)))
         lines.append((claim["id"], cells))
     caption = f"Claims decided by {notebook}"
     columns = ["Claim and rule", *(f"{track.capitalize()} track" for track in tracks)]
@@ -162,8 +161,9 @@ def _grounds(
     found = {}
     for place in book.places:
         own = records if place == here else store.read(*place.experiment.split("."))
-        if any(r.track == track for r in own):
-            found[place.name] = Ground(place, track, book.prefixes[track], own, store, book.floors)
+        ground = Ground(place, track, book.prefixes[track], own, store, book.floors)
+        if ground.own:
+            found[place.name] = ground
     return found
 
 

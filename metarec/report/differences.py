@@ -14,7 +14,7 @@ from metarec.report import statistics as st
 from metarec.report.rules import Unit
 
 
-def differences(
+def table(
     records: Sequence[Record],
     store: Store,
     pairs: Iterable[tuple[str, str]],

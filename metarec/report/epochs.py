@@ -12,6 +12,7 @@ from metarec.errors import RecordError
 from metarec.records import Record
 from metarec.report import html, style
 from metarec.report.statistics import t_interval
+from metarec.report.tables import Table
 
 
 def history(records: Sequence[Record], method: str, track: str, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -70,16 +71,17 @@ def curves(
         style.label_axes(ax, x="epoch", y=label)
     handles = style.handles(fig)
     fig.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=2)
-    return fig
+    return style.done(fig)
 
 
 def optimism(
-    records: Sequence[Record], methods: Sequence[str], metric: str, *, track: str, paper: Mapping[str, float]
+    records: Sequence[Record], methods: Sequence[str], table: Table, metric: str, *, track: str
 ) -> html.Html:
     """What a reader of test logs could pick: the last epoch, the best of the mean, each seed's own best.
 
-    All in per cent. `paper` gives the printed values to set beside them; `frame` holds the numbers.
+    All in per cent, beside the value that `table` has from the paper.
     """
+    paper = table.column(metric, "paper")
     rows, values = [], []
     for method in methods:
         epoch, curve = history(records, method, track, f"test:{metric}")

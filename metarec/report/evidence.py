@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -13,16 +13,21 @@ import pandas as pd
 from metarec.errors import RecordError
 from metarec.records import Record, Store
 from metarec.report import statistics as st
+from metarec.report.tables import select
 
 
 @dataclass(frozen=True)
 class Place:
-    """A data set: the paper's name for it, its experiment and notebook, and the rating table's name."""
+    """A data set: the paper's name for it, its experiment and notebook, and the rating table's name.
+
+    `where` keeps some of the experiment's records, as in `tables.select`.
+    """
 
     name: str
     experiment: str
     notebook: str
     source: str
+    where: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,7 @@ class Ground:
     @property
     def own(self) -> list[Record]:
         """The records of this track."""
-        return [r for r in self.records if r.track == self.track]
+        return select(self.records, {**self.place.where, "track": self.track})
 
     @property
     def planted(self) -> bool:
@@ -63,13 +68,15 @@ class Ground:
     def settings(self, experiment: str, label: str, metric: str) -> list[st.Sample]:
         """Every setting of a method in another experiment (a grid), one sample each."""
         paper, name = experiment.split(".")
-        grid = [r for r in self.store.read(paper, name) if r.track == self.track and r.method == label]
+        wanted = {**self.place.where, "track": self.track, "method": label}
+        grid = select(self.store.read(paper, name), wanted)
         found = self._samples([replace(r, method=r.config_hash) for r in grid])
         return [s.only([metric]) for s in found.values()]
 
     def validation(self, label: str) -> float:
         """Mean validation score at the kept epoch, of whichever track records one; nan if none does."""
-        scores = [r.extra["valid"] for r in self.records if r.method == label and "valid" in r.extra]
+        own = select(self.records, {**self.place.where, "method": label})
+        scores = [r.extra["valid"] for r in own if "valid" in r.extra]
         return float(np.mean(scores)) if scores else float("nan")
 
     def _samples(self, records: Sequence[Record]) -> dict[str, st.Sample]:
@@ -127,18 +134,26 @@ class OnValidation:
 
 @dataclass(frozen=True)
 class BestOf:
-    """For each metric, the method with the best mean over seeds: the strongest opponent there is."""
+    """For each metric, the method with the best mean over seeds: the strongest opponent there is.
+
+    `without` names, by place, methods that the paper does not run there.
+    """
 
     labels: tuple[str, ...]
     name: str = "the best baseline"
+    without: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def at(self, ground: Ground) -> list[str]:
+        """The methods in question at a place."""
+        return [label for label in self.labels if label not in self.without.get(ground.place.name, ())]
 
     def missing(self, ground: Ground) -> list[str]:
         """Those of the methods that were not run."""
-        return [label for label in self.labels if label not in ground.samples]
+        return [label for label in self.at(ground) if label not in ground.samples]
 
     def fill(self, ground: Ground, metrics: Sequence[str]) -> st.Sample | None:
         """A sample put together metric by metric, from those that were run."""
-        there = [s for label in self.labels if (s := ground.sample(label, metrics)) is not None]
+        there = [s for label in self.at(ground) if (s := ground.sample(label, metrics)) is not None]
         if not there:
             return None
         longest = max(there, key=lambda s: len(s.seeds))
@@ -147,7 +162,7 @@ class BestOf:
         shape = longest.values.shape
         values = np.stack([np.broadcast_to(s.values, shape) for s in there])
         sign = np.array([st.direction(m) for m in metrics])
-        best = (np.nanmean(values, axis=(1, 2)) * sign).argmax(0)
+        best = (st.nan_mean(values, axis=(1, 2)) * sign).argmax(0)
         chosen = np.stack([values[k, ..., m] for m, k in enumerate(best)], -1)
         label = f"{self.name} ({', '.join(there[k].label for k in np.unique(best))})"
         return replace(longest, label=label, metrics=tuple(metrics), values=chosen)
@@ -168,7 +183,7 @@ class Cells:
     def of(cls, a: st.Sample, b: st.Sample, ground: Ground) -> Cells:
         """Each metric of `a` against `b`."""
         x, y = st.aligned(a, b)
-        draws = st.bootstrap_means((x - y).mean(-1, keepdims=True), nested=a.nested or b.nested)
+        draws = st.bootstrap_means(st.nan_mean(x - y, -1, keepdims=True), nested=a.nested or b.nested)
         frame = st.compare(a, b).assign(place=ground.place.name)
         return cls(frame, draws[:, 0], _level_with_a_floor(a, ground))
 

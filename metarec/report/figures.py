@@ -22,7 +22,7 @@ LINES: Mapping[str, tuple[str, tuple[int, tuple[float, ...]]]] = {
 }
 
 
-def dots(table: Table, records: Sequence[Record], metrics: Sequence[str], *, prefix: str = "") -> Figure:
+def dots(records: Sequence[Record], table: Table, metrics: Sequence[str], *, track: str) -> Figure:
     """One panel a metric, one row a method: its seeds, mean and interval, the paper's value as an open mark.
 
     The random ranker, popularity and the ceiling are lines, or a number at the edge where they lie outside
@@ -33,23 +33,24 @@ def dots(table: Table, records: Sequence[Record], metrics: Sequence[str], *, pre
         frame = frame.assign(paper=np.nan)
     shown = frame.dropna(subset=["paper", "ours"], how="all")
     rows = list(dict.fromkeys(shown["method"]))
+    own = [r for r in records if r.track == track]
     scale = 100.0 if table.layout.percent else 1.0
     fig, axes = style.panels(1, len(metrics), height=1.9 + 0.27 * len(rows), sharey=True)
     for ax, metric in zip(axes[0], metrics, strict=True):
         here = shown[shown["metric"] == metric].set_index("method")
         for y, method in enumerate(rows):
-            own = [scale * r.metrics[prefix + metric] for r in records if r.method == method]
-            _row(ax, len(rows) - 1 - y, here.loc[method], own)
+            scores = [scale * r.metrics[table.prefix + metric] for r in own if r.method == method]
+            _row(ax, len(rows) - 1 - y, here.loc[method], scores)
         _lines(ax, table.frame[table.frame["metric"] == metric].set_index("method")["ours"])
         unit = "%" if table.layout.percent else None
-        style.label_axes(ax, x=f"{prefix.replace('std:', 'standard ')}{metric}", y="", x_unit=unit)
+        style.label_axes(ax, x=f"{table.prefix.replace('std:', 'standard ')}{metric}", y="", x_unit=unit)
         ax.grid(axis="y", visible=False)
         ax.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
     axes[0, 0].set_yticks(range(len(rows)), rows[::-1])
     axes[0, 0].set_ylim(-0.7, len(rows) - 0.3)
     handles = style.handles(fig)
     fig.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=2)
-    return fig
+    return style.done(fig)
 
 
 def _row(ax: Axes, y: int, cell: pd.Series, own: Sequence[float]) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
+from typing import Any
 
 import pandas as pd
+
+from metarec.records import Record
 
 # A verdict is a word with a sign of its own; the colour of its class only repeats it.
 SIGNS: Mapping[str, str] = {
@@ -97,6 +100,14 @@ def pairs(entries: Mapping[str, str], *, title: str) -> str:
     """Names and values as a definition list that assistive software calls `title`; values are ready HTML."""
     lines = "".join(f"<dt>{escape(name)}</dt><dd>{value}</dd>" for name, value in entries.items())
     return f'<section class="metarec-facts" aria-label="{escape(title)}"><dl>{lines}</dl></section>'
+
+
+def on(track: str, make: Callable[..., Any], records: Sequence[Record], *rest: Any, **options: Any) -> Any:
+    """`make(records, *rest, track=track, **options)`, or a line that says the track was not asked for."""
+    if any(r.track == track for r in records):
+        return make(records, *rest, track=track, **options)
+    text = f"The {track} track was not asked for: the parameter `track` leaves it out."
+    return Html(f"<p>{escape(text)}</p>", text)
 
 
 def signed(value: float, decimals: int = 2) -> str:

@@ -9,6 +9,7 @@ from html import escape
 import pandas as pd
 
 from metarec.errors import RecordError
+from metarec.experiments import experiment
 from metarec.experiments import provenance as code
 from metarec.methods import locate
 from metarec.records import Record
@@ -23,7 +24,14 @@ def stale(records: Iterable[Record]) -> list[str]:
 
 
 def _present(record: Record) -> str:
-    return code.code_hash(locate(record.options["model"])[0])
+    return code.code_hash(_module(record))
+
+
+def _module(record: Record) -> str:
+    """The module behind a record: that of its method, or of the experiment's own counting."""
+    if "model" in record.options:
+        return locate(record.options["model"])[0]
+    return str(experiment(f"{record.paper}.{record.experiment}").measure.__module__)
 
 
 def tuning(search: Sequence[Record], records: Sequence[Record]) -> pd.DataFrame:
@@ -37,14 +45,19 @@ def tuning(search: Sequence[Record], records: Sequence[Record]) -> pd.DataFrame:
         tried = [r for r in search if r.method == method]
         used = [r for r in records if r.method == method]
         for option in dict.fromkeys(name for r in tried for name in r.options):
-            grid = list(dict.fromkeys(r.options.get(option) for r in tried))
+            grid = _values(tried, option)
             if len(grid) > 1:
-                chosen = list(dict.fromkeys(r.options.get(option) for r in used))
+                chosen = _values(used, option)
                 seeds = len({r.seed for r in tried})
                 rows.append(
                     {"method": method, "option": option, "grid": grid, "seeds": seeds, "chosen": chosen}
                 )
     return pd.DataFrame(rows, columns=["method", "option", "grid", "seeds", "chosen"])
+
+
+def _values(records: Iterable[Record], option: str) -> list[object]:
+    found = (r.options.get(option) for r in records)
+    return list(dict.fromkeys(tuple(v) if isinstance(v, list) else v for v in found))
 
 
 def header(records: Sequence[Record], *, track: str, search: Sequence[Record] = ()) -> html.Html:
@@ -77,9 +90,7 @@ def stamp(records: Sequence[Record]) -> html.Html:
         raise RecordError("there are no records to stamp; run the experiment first.")
     versions = [", ".join(f"{name} {v}" for name, v in sorted(r.versions.items())) for r in records]
     days = sorted({r.finished[:10] for r in records})
-    hashes = sorted(
-        {(locate(r.options["model"])[0], r.code_hash, r.code_hash == _present(r)) for r in records}
-    )
+    hashes = sorted({(_module(r), r.code_hash, r.code_hash == _present(r)) for r in records})
     facts = {
         "Profile": _each(r.profile for r in records),
         "Runs": f"{len(records)}, seeds {_span(r.seed for r in records)}",
@@ -127,8 +138,12 @@ def _reported(r: Record) -> str:
 
 def _tuning(search: Sequence[Record], records: Sequence[Record]) -> str:
     if not search:
-        return "none: settings as released or as printed"
-    lines = []
+        return "no search: one setting for each method"
+    methods = {r.method for r in search}
+    settings = {len({r.config_hash for r in search if r.method == m}) for m in methods}
+    each = " to ".join(str(n) for n in sorted({min(settings), max(settings)}))
+    time = _duration(sum(r.wall_seconds for r in search))
+    lines = [f"{each} settings for each of {len(methods)} methods, {len(search)} runs, {time}"]
     for option, rows in tuning(search, records).groupby("option", sort=False):
         plans = {(_plain(grid), seeds) for grid, seeds in zip(rows["grid"], rows["seeds"], strict=True)}
         for grid, seeds in sorted(plans):
@@ -166,7 +181,8 @@ def _freshness(records: Sequence[Record]) -> str:
     old = stale(records)
     if not old:
         return f"{html.badge('fresh')} unchanged since these runs"
-    return f"{html.badge('stale')} changed since these runs: {escape(', '.join(old))}"
+    which = "every method" if len(old) == len({r.method for r in records}) else ", ".join(old)
+    return f"{html.badge('stale')} changed since these runs: {escape(which)}"
 
 
 def _span(seeds: Iterable[int]) -> str:

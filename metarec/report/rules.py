@@ -211,7 +211,7 @@ class LargestGain(Paired):
             return None
         a, b = self.a.fill(ground, self.metrics), self.b.fill(ground, self.metrics)
         assert a is not None and b is not None
-        x, y = (np.nanmean(side, axis=1) for side in st.aligned(a, b))
+        x, y = (st.nan_mean(side, axis=1) for side in st.aligned(a, b))
         first = ((x - y) / np.abs(y)).argmax(-1)
         frame = found.frame.assign(first=[float(np.mean(first == m)) for m in range(len(self.metrics))])
         return replace(found, frame=frame)
@@ -275,7 +275,7 @@ class WorstSetting(Rule):
             points = ground.settings(self.grid, label, metric)
             if len(points) < self.points:
                 return []
-            worst = min(points, key=lambda s: st.direction(metric) * float(np.nanmean(s.values)))
+            worst = min(points, key=lambda s: st.direction(metric) * float(st.nan_mean(s.values)))
             found.append(replace(worst, label=f"{label}, worst of {len(points)} settings"))
         return found
 
@@ -341,7 +341,7 @@ def log_spread(sample: st.Sample) -> tuple[float, np.ndarray]:
 
     Draws in which one seed fills every place have no deviation and are left out.
     """
-    means = np.nanmean(sample.values, axis=1)
+    means = st.nan_mean(sample.values, axis=1)
     seeds = len(means)
     if seeds < 3:
         raise RecordError(f"{sample.label!r} has {seeds} seeds; its scatter needs three or more.")

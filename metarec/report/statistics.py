@@ -43,6 +43,16 @@ def t_interval(values: Iterable[float], level: float = LEVEL) -> Interval:
     return Interval(float(x.mean()), float(x.mean() - half), float(x.mean() + half))
 
 
+def nan_mean(
+    x: np.ndarray, axis: int | tuple[int, ...] | None = None, *, keepdims: bool = False
+) -> np.ndarray:
+    """Mean of what is defined; nan, without a warning, where nothing is."""
+    there = ~np.isnan(x)
+    with np.errstate(invalid="ignore"):
+        total = np.where(there, x, 0.0).sum(axis, keepdims=keepdims)
+        return np.asarray(total / there.sum(axis, keepdims=keepdims))
+
+
 @dataclass(frozen=True)
 class Sample:
     """One method's per-user metrics: `values` `[seeds, tasks, metrics]`, higher is better once `oriented`.
@@ -76,8 +86,8 @@ def samples(records: Sequence[Record], store: Store, metrics: Sequence[str]) -> 
     """Per-user metrics of every method of one track of one experiment, by label, from the store's Parquet
     file.
 
-    Raises `RecordError` when records of several tracks, or of several settings under one label, are mixed,
-    and when a record has no per-user rows.
+    A seed that diverged (nan for every user) is left out. Raises `RecordError` when records of several
+    tracks, or of several settings under one label, are mixed, and when a record has no per-user rows.
     """
     places = {(r.paper, r.experiment, r.track) for r in records}
     if len(places) != 1:
@@ -96,8 +106,11 @@ def samples(records: Sequence[Record], store: Store, metrics: Sequence[str]) -> 
         if missing:
             raise RecordError(f"{label!r}, seed {missing[0]} has no per-user rows; run {experiment} again.")
         values = np.stack([_values(rows[r.key], metrics, label) for r in own])
-        splits = tuple(r.split_id for r in own)
-        found[label] = Sample(label, tuple(r.seed for r in own), splits, tuple(metrics), values)
+        kept = ~np.isnan(values).all(axis=(1, 2))
+        own = [r for r, k in zip(own, kept, strict=True) if k]
+        if own:
+            seeds, splits = tuple(r.seed for r in own), tuple(r.split_id for r in own)
+            found[label] = Sample(label, seeds, splits, tuple(metrics), values[kept])
     return found
 
 
@@ -198,19 +211,21 @@ def compare(a: Sample, b: Sample) -> pd.DataFrame:
     difference they could have shown, `relative` (with an interval of its own) the gain over the mean of
     `b`.
     """
+    defined = [m for k, m in enumerate(a.metrics) if all((~np.isnan(s.values[..., k])).any() for s in (a, b))]
+    a, b = a.only(defined), b.only(defined)
     x, y = aligned(a, b)
     nested = a.nested or b.nested
     difference = x - y
     draws = bootstrap_means(difference, nested=nested)
     low, high = percentile(draws)
-    units = difference.reshape(-1, difference.shape[-1]) if nested else difference.mean(0)
-    gain = np.nanmean(difference, axis=(0, 1))
+    units = difference.reshape(-1, difference.shape[-1]) if nested else nan_mean(difference, 0)
+    gain = nan_mean(difference, axis=(0, 1))
     sd = np.nanstd(units, axis=0, ddof=1)
     n = (~np.isnan(units)).sum(0)
     with np.errstate(invalid="ignore", divide="ignore"):
         effect = np.where(sd > 0, gain / sd, 0.0)
         ratio_low, ratio_high = percentile(draws / np.abs(bootstrap_means(y, nested=nested)))
-        relative = gain / np.abs(np.nanmean(y, axis=(0, 1)))
+        relative = gain / np.abs(nan_mean(y, axis=(0, 1)))
     return pd.DataFrame(
         {
             "a": a.label,

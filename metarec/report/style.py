@@ -123,6 +123,12 @@ def handles(fig: Figure) -> dict[str, Artist]:
     return found
 
 
+def done(fig: Figure) -> Figure:
+    """The figure, closed: a notebook then shows it once, as the value of its cell."""
+    plt.close(fig)
+    return fig
+
+
 def label_axes(
     ax: Axes,
     *,

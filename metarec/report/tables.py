@@ -1,6 +1,6 @@
 """A table of a paper beside ours: in each cell the printed value, our mean with its interval, a verdict.
 
-    table = build(TABLE4, records, store, track="published")
+    table = build(records, store, TABLE4, track="published")
     table              # in a notebook: the rendered table
     table.frame        # for programs: one row a cell
 
@@ -9,7 +9,7 @@ Our numbers come from Records, the paper's from `reference/paper_tables`; nothin
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from itertools import combinations
@@ -32,30 +32,37 @@ VERDICTS = ("matched", "better", "worse", "not comparable", "not run")
 class Block:
     """A group of columns: a data set and setting of the paper's table, and the records that answer it.
 
-    `dataset` and `setting` are the paper's words, `source` the name of the rating table on which a number
-    of ours compares with the paper's. `where` keeps the records with these values of `Record` fields.
+    `dataset` and `setting` are the paper's words (`None`: any setting), `source` the name of the rating
+    table on which a number of ours compares with the paper's. `where` keeps some of the records, see
+    `select`.
     """
 
     dataset: str
-    setting: str
+    setting: str | None
     source: str
     metrics: tuple[str, ...]
     where: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def heading(self) -> str:
+        """The block in words."""
+        return f"{self.dataset}, {self.setting}" if self.setting else self.dataset
 
 
 @dataclass(frozen=True)
 class Layout:
     """How one table is laid out.
 
-    `sections` maps a heading to row names, which are methods of the paper and labels of records alike.
-    `same` names pairs that rank alike by construction, with the reason. `percent` says that the paper
-    prints per cent.
+    `sections` maps a heading to row names, which are labels of records; `printed` gives the paper's name of
+    a row where it is another. `same` names pairs that rank alike by construction, with the reason.
+    `percent` says that the paper prints per cent.
     """
 
     title: str
     reference: str
     blocks: tuple[Block, ...]
     sections: Mapping[str, tuple[str, ...]]
+    printed: Mapping[str, str] = field(default_factory=dict)
     percent: bool = True
     decimals: int = 2
     same: Mapping[tuple[str, str], str] = field(default_factory=dict)
@@ -66,6 +73,22 @@ class Layout:
         return tuple(name for names in self.sections.values() for name in names)
 
 
+def select(records: Iterable[Record], where: Mapping[str, Any]) -> list[Record]:
+    """Records whose fields have the given values; a tuple lists several, `"options.d"` reaches into a
+    field.
+    """
+
+    def value(record: Record, name: str) -> Any:
+        head, _, key = name.partition(".")
+        return getattr(record, head).get(key) if key else getattr(record, head)
+
+    return [
+        r
+        for r in records
+        if all(value(r, k) in (v if isinstance(v, tuple) else (v,)) for k, v in where.items())
+    ]
+
+
 class Table(html.Html):
     """A built table.
 
@@ -73,15 +96,28 @@ class Table(html.Html):
     seeds, delta, verdict`), in the unit of the paper; `notes` says what a reader must know.
     """
 
-    def __init__(self, frame: pd.DataFrame, layout: Layout, caption: str, notes: list[str]):
-        self.layout, self.notes = layout, notes
+    def __init__(
+        self, frame: pd.DataFrame, layout: Layout, track: str, prefix: str, caption: str, notes: list[str]
+    ):
+        self.layout, self.track, self.prefix, self.notes = layout, track, prefix, notes
         super().__init__(_render(frame, layout, caption, notes), caption, frame)
 
     def wide(self, value: str = "ours") -> pd.DataFrame:
-        """Methods by metrics, of one column of `frame`."""
-        wide = self.frame.pivot(index="method", columns=["dataset", "setting", "metric"], values=value)
-        blocks = [(b.dataset, b.setting, m) for b in self.layout.blocks for m in b.metrics]
-        return wide.reindex(index=list(self.layout.rows), columns=pd.MultiIndex.from_tuples(blocks))
+        """Methods by (data set, metric), of one column of `frame`."""
+        wide = self.frame.pivot(index="method", columns=["dataset", "metric"], values=value)
+        columns = [(b.dataset, m) for b in self.layout.blocks for m in b.metrics]
+        return wide.reindex(index=list(self.layout.rows), columns=pd.MultiIndex.from_tuples(columns))
+
+    def column(self, metric: str, value: str = "ours", dataset: str | None = None) -> dict[str, float]:
+        """One column of the table by method, without its gaps; `value` is `ours` or `paper`.
+
+        The paper's values are left out where ours do not compare with them.
+        """
+        dataset = dataset or self.layout.blocks[0].dataset
+        here = self.frame[(self.frame["metric"] == metric) & (self.frame["dataset"] == dataset)]
+        if value == "paper":
+            here = here[here["verdict"] != "not comparable"]
+        return {str(method): float(v) for method, v in here.set_index("method")[value].dropna().items()}
 
 
 def paper_values(name: str, root: Path = REFERENCE) -> pd.DataFrame:
@@ -95,13 +131,12 @@ def paper_values(name: str, root: Path = REFERENCE) -> pd.DataFrame:
 
 
 def build(
-    layout: Layout,
     records: Sequence[Record],
     store: Store,
+    layout: Layout,
     *,
     track: str,
     prefix: str = "",
-    caption: str | None = None,
 ) -> Table:
     """The table of one track, with metrics of one form: `prefix` is that of the metric's name in records.
 
@@ -113,39 +148,46 @@ def build(
     if not own:
         raise RecordError(f"no record of the {track} track for {layout.title!r}; run the experiment first.")
     paper = paper_values(layout.reference)
-    lost = sorted(({r.method for r in own} | set(paper["method"])) - set(layout.rows))
+    names = {layout.printed.get(row, row) for row in layout.rows}
+    lost = sorted(({r.method for r in own} - set(layout.rows)) | (set(paper["method"]) - names))
     if lost:
         raise RecordError(f"{layout.title!r} has no row for {', '.join(lost)}; add it to the layout.")
     notes: list[str] = []
     cells = []
     for block in layout.blocks:
-        here = [r for r in own if all(getattr(r, name) == value for name, value in block.where.items())]
+        here = select(own, block.where)
         notes += _alike(layout, here, store)
         cells += list(_cells(layout, block, here, paper, prefix))
     frame = pd.DataFrame(cells)
     notes = [*_explained(frame, layout, prefix), *dict.fromkeys(notes)]
-    return Table(frame, layout, caption or f"{layout.title}, {track} track", notes)
+    form = ", standard metrics" if prefix else ""
+    caption = f"{layout.title}, {track} track{form}"
+    return Table(frame, layout, track, prefix, caption, notes)
 
 
 def _cells(
     layout: Layout, block: Block, records: Sequence[Record], paper: pd.DataFrame, prefix: str
 ) -> Iterator[dict[str, Any]]:
     scale = 100.0 if layout.percent else 1.0
-    there = paper[(paper["dataset"] == block.dataset) & (paper["setting"] == block.setting)]
+    there = paper[
+        (paper["dataset"] == block.dataset) & (paper["setting"] == (block.setting or paper["setting"]))
+    ]
     keys = zip(there["method"], there["metric"], strict=True)
     printed = dict(zip(keys, zip(there["value"], there["decimals"], strict=True), strict=True))
     for section, names in layout.sections.items():
         for method in names:
-            own = [r for r in records if r.method == method]
+            own = select(records, {"method": method})
+            comparable = all(r.dataset == block.source for r in own)
             for metric in block.metrics:
-                value, decimals = printed.get((method, metric), (np.nan, 0)) if not prefix else (np.nan, 0)
-                ours = t_interval(scale * r.metrics[prefix + metric] for r in own) if own else None
-                comparable = all(r.dataset == block.source for r in own)
+                key = (layout.printed.get(method, method), metric)
+                value, decimals = printed.get(key, (np.nan, 0)) if not prefix else (np.nan, 0)
+                scores = np.array([scale * r.metrics.get(prefix + metric, np.nan) for r in own])
+                scores = scores[~np.isnan(scores)]
+                ours = t_interval(scores) if len(scores) else None
                 word = verdict(value, decimals, ours, direction(metric), comparable=comparable)
                 mean, low, high = ours or (np.nan, np.nan, np.nan)
                 yield {
                     "dataset": block.dataset,
-                    "setting": block.setting,
                     "metric": metric,
                     "section": section,
                     "method": method,
@@ -154,9 +196,10 @@ def _cells(
                     "ours": mean,
                     "low": low,
                     "high": high,
-                    "seeds": len(own),
+                    "seeds": len(scores),
+                    "failed": len(own) - len(scores),
                     "delta": mean - value,
-                    "verdict": word,
+                    "verdict": word if len(scores) or not own else "",
                 }
 
 
@@ -225,15 +268,22 @@ def _explained(frame: pd.DataFrame, layout: Layout, prefix: str) -> list[str]:
     ]
     if prefix:
         notes.append("The paper prints no metric of this form, so there is nothing to compare with.")
-    if set(frame["verdict"]) & {"matched", "better", "worse"}:
+    words = set(frame["verdict"])
+    if words & {"matched", "better", "worse"}:
         notes.append(
             "Matched: the paper's value, a single run, lies inside our interval or is what our mean rounds "
             "to. Otherwise ours is better or worse."
         )
-    if (frame["verdict"] == "not comparable").any():
+    if "not comparable" in words:
         notes.append("Not comparable: not the paper's data (planted ratings), or a single run of ours.")
-    if (frame["verdict"] == "not run").any():
+    if "not run" in words:
         notes.append("Not run: a method of the paper that has no record here yet.")
+    failed = frame[(frame["failed"] > 0) & (frame["seeds"] > 0)].groupby("method")["failed"].max()
+    notes += [
+        f"{escape(str(m))}: {n} seeds diverged and are left out of the mean." for m, n in failed.items()
+    ]
+    if ((frame["failed"] > 0) & (frame["seeds"] == 0)).any():
+        notes.append("n/a: the method does not define the metric, or all of its seeds diverged.")
     return notes
 
 
@@ -242,7 +292,7 @@ def _render(frame: pd.DataFrame, layout: Layout, caption: str, notes: list[str])
     for (section, method), cells in frame.groupby(["section", "method"], sort=False):
         line = [_cell(cell, layout.decimals) for cell in cells.to_dict("records")]
         sections.setdefault(str(section), []).append((str(method), line))
-    groups = [(f"{b.dataset}, {b.setting}".rstrip(", "), len(b.metrics)) for b in layout.blocks]
+    groups = [(b.heading, len(b.metrics)) for b in layout.blocks]
     return html.table(
         [m for b in layout.blocks for m in b.metrics],
         sections,
@@ -261,10 +311,12 @@ def _cell(cell: Mapping[Any, Any], decimals: int) -> str:
         if not np.isnan(cell["high"]):
             spread = f" <small>± {html.number(cell['high'] - cell['ours'], decimals)}</small>"
         lines.append(f'<span class="ours">{html.number(cell["ours"], decimals)}{spread}</span>')
+    elif cell["failed"]:
+        lines.append('<span class="ours">n/a</span>')
     if not np.isnan(cell["paper"]):
         printed = f"paper {html.number(cell['paper'], int(cell['decimals']))}"
         if cell["seeds"]:
-            printed += f", Δ {html.signed(cell['delta'], decimals)}"
+            printed += f"<br>Δ {html.signed(cell['delta'], decimals)}"
         lines.append(f'<span class="paper">{printed}</span>')
     if cell["verdict"]:
         lines.append(html.badge(cell["verdict"]))

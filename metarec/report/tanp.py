@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from html import escape
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from metarec.records import Record
 from metarec.report import html
 from metarec.report.claims import Ledger
-from metarec.report.epochs import history
+from metarec.report.epochs import curves, history
 from metarec.report.evidence import BestOf, Method, OnValidation, Place
 from metarec.report.rules import (
     Above,
@@ -22,7 +24,8 @@ from metarec.report.rules import (
     Steadier,
     WorstSetting,
 )
-from metarec.report.tables import Block, Layout
+from metarec.report.tables import Block, Layout, Table
+from metarec.report.tanp_grid import GRID, GRID_RULES
 
 CUTOFFS = (5, 7, 10)
 NINE = tuple(f"{stem}@{n}" for n in CUTOFFS for stem in ("P", "NDCG", "MAP"))
@@ -33,7 +36,8 @@ META = ("MetaLWA", "MetaNLBA", "MeLU", "MetaCS", "MAMO")
 BASELINES = ("PPR", "NeuMF", "DropoutNet", *META)
 PLAIN, FILM, GATING = "TaNP (w/o tm)", "TaNP (FiLM)", "TaNP (Gating-FiLM)"
 FILM_PRINTED, GATING_PRINTED = f"{FILM}, as printed", f"{GATING}, as printed"
-NO_POOL = f"{GATING}, no pool"
+NO_POOL, NO_IDENTITY = f"{GATING}, no pool", f"{GATING}, no user identity"
+BESIDE = (FILM_PRINTED, GATING_PRINTED, NO_POOL, NO_IDENTITY)
 
 SAME_WITHIN_A_USER = {
     ("Item mean", "Damped user + item bias"): (
@@ -50,7 +54,7 @@ TABLE4 = Layout(
         "Floors": FLOORS,
         "Baselines of the paper": BASELINES,
         "TaNP": (PLAIN, FILM, GATING),
-        "TaNP, beside the paper's rows": (FILM_PRINTED, GATING_PRINTED, NO_POOL),
+        "TaNP, beside the paper's rows": BESIDE,
         "Ceiling": ("Oracle",),
     },
     same=SAME_WITHIN_A_USER,
@@ -67,6 +71,7 @@ TABLE4_PAIRS = (
     (FILM_PRINTED, FILM),
     (GATING_PRINTED, GATING),
     (GATING, NO_POOL),
+    (GATING, NO_IDENTITY),
 )
 
 MOVIELENS = Place("MovieLens-1M", "tanp.table3", "tanp/table3-movielens", "movielens-1m")
@@ -75,11 +80,18 @@ GOWALLA = Place("Gowalla", "tanp.table5", "tanp/table5-gowalla", "gowalla")
 SETS = (MOVIELENS.name, LASTFM.name, GOWALLA.name)
 
 CHOSEN = OnValidation((FILM, GATING))
-BEST_META = BestOf(META, "the best meta-learning baseline")
-BEST_MAML = BestOf(("MeLU", "MetaCS", "MAMO"), "the best MAML-based baseline")
+# Methods that the paper leaves out on a set.
+ABSENT = {
+    MOVIELENS.name: ("MetaLWA", "MetaNLBA"),
+    LASTFM.name: ("MetaHIN",),
+    GOWALLA.name: ("MetaHIN",),
+}
+BEST = BestOf((*BASELINES, "MetaHIN"), "the best baseline", ABSENT)
+BEST_META = BestOf((*META, "MetaHIN"), "the best meta-learning baseline", ABSENT)
+BEST_MAML = BestOf(("MeLU", "MetaCS", "MetaHIN", "MAMO"), "the best MAML-based baseline", ABSENT)
 
 RULES: dict[str, Rule] = {
-    "T01": AllCells(a=CHOSEN, b=BestOf(BASELINES), metrics=NINE, places=SETS),
+    "T01": AllCells(a=CHOSEN, b=BEST, metrics=NINE, places=SETS),
     "T03": Magnitude(a=CHOSEN, b=BEST_META, metrics=("P@5",), places=(LASTFM.name,), stated=0.036),
     "T05": LargestGain(
         a=CHOSEN,
@@ -96,7 +108,7 @@ RULES: dict[str, Rule] = {
     "T11": Above(a=CHOSEN, floors=("Random ranker", "Popularity"), metrics=THREE, places=SETS),
     "T27": WorstSetting(
         labels=(FILM, GATING),
-        b=BestOf(BASELINES),
+        b=BEST,
         grid="tanp.fig5",
         points=9,
         metrics=("P@10",),
@@ -107,10 +119,30 @@ RULES: dict[str, Rule] = {
 
 LEDGER = Ledger(
     paper="tanp",
-    places=(MOVIELENS, LASTFM, GOWALLA),
-    rules=RULES,
+    places=(MOVIELENS, LASTFM, GOWALLA, GRID),
+    rules={**RULES, **GRID_RULES},
     prefixes={"published": "", "sound": "std:"},
 )
+
+
+def training_curves(records: Sequence[Record], methods: Sequence[str], table: Table, *, track: str) -> Figure:
+    """Test P@5, error and divergence by epoch, with the lines of popularity and of a constant."""
+    return curves(
+        records,
+        methods,
+        {
+            "test:P@5": "P@5 on test users (%)",
+            "reconstruction": "squared error in training",
+            "kl": "KL (nats)",
+        },
+        track=track,
+        scales={"test:P@5": 100.0},
+        log=["kl"],
+        lines={
+            "test:P@5": {"popularity": table.column("P@5")["Popularity"]},
+            "reconstruction": {"error of the constant ½": 0.5**2},  # whatever the labels, 0 or 1
+        },
+    )
 
 
 def latent(records: Sequence[Record], methods: Sequence[str], *, track: str) -> html.Html:
@@ -119,37 +151,32 @@ def latent(records: Sequence[Record], methods: Sequence[str], *, track: str) -> 
     The last column is the largest change of any metric of any seed, in points, when the posterior mean
     takes the place of the draw.
     """
-    rows = []
-    for method in methods:
-        own = [r for r in records if r.method == method and r.track == track]
-        _, kl = history(records, method, track, "kl")
-        _, error = history(records, method, track, "reconstruction")
-        found = {
-            name: np.mean([r.extra["diagnostics"].get(name, np.nan) for r in own]) for name in _DIAGNOSTICS
-        }
-        moved = max(abs(r.metrics[m] - v) for r in own for m, v in r.extra["mean_z"].items())
-        rows.append(
-            (
-                method,
-                [
-                    html.number(float(error[:, -1].mean()), 3),
-                    f"{np.abs(kl[:, 0]).mean():.0e}",
-                    f"{np.abs(kl[:, -1]).mean():.0e}",
-                    *("–" if np.isnan(v) else html.number(float(v), 3) for v in found.values()),
-                    html.number(100 * moved),
-                ],
-            )
-        )
-    first = own[0].extra["curve"]["epoch"][0]
-    columns = [
-        "Reconstruction",
-        f"KL, epoch {first}",
-        "KL, last epoch",
-        *_DIAGNOSTICS.values(),
-        "Mean z moves",
-    ]
+    shown = [m for m in methods if any(r.method == m and r.track == track for r in records)]
+    rows = [(method, _carried(records, method, track)) for method in shown]
+    epoch, _ = history(records, shown[0], track, "kl")
+    columns = ["Squared error", f"KL, epoch {epoch[0]}", "KL, last epoch", *_DIAGNOSTICS.values()]
     caption = f"What the latent variable and the pool carry, {track} track, means over seeds"
-    return html.Html(html.table(columns, {"": rows}, caption=caption, corner="Method"), caption)
+    absent = [escape(m) for m in methods if m not in shown]
+    notes = [f"Not run: {', '.join(absent)}."] if absent else []
+    rendered = html.table(
+        [*columns, "Mean z moves"], {"": rows}, caption=caption, corner="Method", notes=notes
+    )
+    return html.Html(rendered, caption)
 
 
 _DIAGNOSTICS = {"z_sd": "sd of z", "assignment_entropy": "Entropy of c", "assignment_max": "Largest c"}
+
+
+def _carried(records: Sequence[Record], method: str, track: str) -> list[str]:
+    own = [r for r in records if r.method == method and r.track == track]
+    _, kl = history(records, method, track, "kl")
+    _, error = history(records, method, track, "reconstruction")
+    found = [np.mean([r.extra["diagnostics"].get(name, np.nan) for r in own]) for name in _DIAGNOSTICS]
+    moved = max(abs(r.metrics[m] - v) for r in own for m, v in r.extra["mean_z"].items())
+    return [
+        html.number(float(error[:, -1].mean()), 3),
+        f"{np.abs(kl[:, 0]).mean():.0e}",
+        f"{np.abs(kl[:, -1]).mean():.0e}",
+        *("–" if np.isnan(v) else html.number(float(v), 3) for v in found),
+        html.number(100 * moved),
+    ]

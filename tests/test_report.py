@@ -1,0 +1,397 @@
+"""Tables, intervals and tests built from Records whose right answers are known."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from made_records import USERS, add, add_seeds
+from scipy import stats
+from statsmodels.stats.power import TTestPower
+
+from metarec.errors import RecordError
+from metarec.records import Record, Store
+from metarec.report import differences, epochs, figures, html, provenance, style, tables, tanp
+from metarec.report import statistics as st
+from metarec.report.statistics import Interval, Sample
+from metarec.report.tables import Block, Layout, build, verdict
+
+mpl.use("agg")
+TWO = {"P@5": 0.0, "MAE": 0.0}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path)
+
+
+def sample(values: np.ndarray, label: str = "a", metrics: tuple[str, ...] = ("P@5",), **given: Any) -> Sample:
+    seeds = tuple(range(len(values)))
+    return Sample(label, seeds, given.get("splits", ("s",) * len(values)), metrics, values)
+
+
+# --- intervals and tests
+
+
+def test_interval_over_seeds_is_students() -> None:
+    x = [0.61, 0.64, 0.60, 0.66, 0.63]
+    low, high = stats.t.interval(0.95, 4, loc=np.mean(x), scale=stats.sem(x))
+    assert st.t_interval(x) == pytest.approx((np.mean(x), low, high))
+    assert np.isnan(st.t_interval([0.5]).low)
+
+
+def test_resampled_means_equal_the_loop_over_draws() -> None:
+    values = np.random.default_rng(0).normal(size=(3, 7, 2))
+    values[:, 2, 1] = np.nan  # a metric that is not defined for one user
+    users, seeds = st._weights(3, 7, False)
+    means = st.bootstrap_means(values)
+    for draw in range(25):
+        picked = np.concatenate([np.repeat(values[s], users[draw], axis=0) for s in seeds[draw]])
+        np.testing.assert_allclose(means[draw], np.nanmean(picked, axis=0), rtol=1e-6)
+
+
+def test_resampled_means_of_nested_users_equal_the_loop_over_draws() -> None:
+    values = np.random.default_rng(0).normal(size=(3, 7, 2))
+    users, seeds = st._weights(3, 7, True)
+    means = st.bootstrap_means(values, nested=True)
+    for draw in range(25):
+        picked = [np.repeat(values[s], users[draw * 3 + slot], axis=0) for slot, s in enumerate(seeds[draw])]
+        np.testing.assert_allclose(means[draw], np.concatenate(picked).mean(0), rtol=1e-6)
+
+
+def test_bootstrap_over_users_has_the_standard_error_of_a_mean() -> None:
+    x = np.random.default_rng(2).normal(size=(1, 80, 1))
+    assert st.bootstrap_means(x).std() == pytest.approx(x.std() / np.sqrt(80), rel=0.05)
+
+
+def test_draws_depend_on_the_shape_alone_so_that_gains_stay_paired() -> None:
+    x = np.random.default_rng(3).normal(size=(5, 40, 1))
+    np.testing.assert_allclose(st.bootstrap_means(x + 1) - st.bootstrap_means(x), 1.0, rtol=1e-6)
+
+
+def test_a_constant_lead_has_no_width_and_the_sign_of_the_metric() -> None:
+    base = np.random.default_rng(4).uniform(1, 2, (5, USERS, 2))
+    lead = sample(base + 0.25, "a", ("P@5", "MAE"))
+    row = st.compare(lead, sample(base, "b", ("P@5", "MAE"))).set_index("metric")
+    np.testing.assert_allclose(row[["gain", "low", "high"]].loc["P@5"].astype(float), 0.25)
+    np.testing.assert_allclose(row[["gain", "low", "high"]].loc["MAE"].astype(float), -0.25)
+    assert list(row["sign"]) == ["+", "-"]
+    relative = 0.25 / base[..., 0].mean()
+    assert row.loc["P@5", "relative"] == pytest.approx(relative)
+    assert row.loc["P@5", "relative_low"] < relative < row.loc["P@5", "relative_high"]
+
+
+def test_comparison_is_antisymmetric_and_agrees_with_scipy() -> None:
+    rng = np.random.default_rng(5)
+    x, y = rng.normal(0.1, 1, (5, USERS, 1)), rng.normal(0, 1, (5, USERS, 1))
+    ab = st.compare(sample(x), sample(y, "b")).iloc[0]
+    ba = st.compare(sample(y, "b"), sample(x)).iloc[0]
+    users = (x - y).mean(0)[:, 0]
+    assert ab["gain"] == pytest.approx(users.mean()) == pytest.approx(-ba["gain"])
+    assert ab["low"] == pytest.approx(-ba["high"])
+    assert ab["p"] == pytest.approx(stats.wilcoxon(users).pvalue) == pytest.approx(ba["p"])
+    assert ab["effect"] == pytest.approx(users.mean() / users.std(ddof=1))
+    assert ab["n"] == USERS and ab["seeds"] == 5
+
+
+def test_equal_methods_are_no_evidence() -> None:
+    x = np.random.default_rng(6).normal(size=(5, 9, 1))
+    row = st.compare(sample(x), sample(x.copy(), "b")).iloc[0]
+    assert (row["p"], row["gain"], row["sign"], row["effect"]) == (1.0, 0.0, "0", 0.0)
+
+
+def test_a_difference_of_the_detectable_size_is_found_four_times_in_five() -> None:
+    size = st.detectable(sd=2.0, n=66)
+    assert TTestPower().power(size / 2.0, 66, 0.05) == pytest.approx(0.8, abs=1e-4)
+
+
+def test_holm_steps_down() -> None:
+    p = np.array([0.01, 0.04, 0.03, 0.005])
+    # sorted: .005 .01 .03 .04, times 4 3 2 1, made monotone
+    assert list(st.holm(pd.DataFrame({"p": p}))["holm"]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+
+
+def test_a_floor_stands_beside_every_seed() -> None:
+    x = np.random.default_rng(7).normal(size=(5, 8, 1))
+    floor = sample(np.zeros((1, 8, 1)), "floor")
+    assert st.compare(sample(x), floor).iloc[0]["gain"] == pytest.approx(x.mean())
+
+
+def test_users_of_unlike_splits_are_never_paired() -> None:
+    x = np.zeros((2, 4, 1))
+    with pytest.raises(RecordError, match="not scored on the same users"):
+        st.compare(sample(x, splits=("s", "t")), sample(x, "b", splits=("s", "u")))
+
+
+def test_users_nested_in_seeds_are_tested_one_by_one() -> None:
+    x = np.random.default_rng(8).normal(size=(3, 10, 1))
+    splits = ("s", "t", "u")
+    assert st.compare(sample(x, splits=splits), sample(0 * x, "b", splits=splits)).iloc[0]["n"] == 30
+
+
+def test_samples_leave_a_diverged_seed_out_and_refuse_mixtures(store: Store) -> None:
+    records = add_seeds(store, "a", TWO, seeds=2)
+    records.append(add(store, "a", {m: np.nan for m in TWO}, seed=2))
+    assert st.samples(records, store, ["P@5"])["a"].seeds == (0, 1)
+    other = add(store, "a", {m: np.zeros(USERS) for m in TWO}, seed=3, options={"lr": 1.0})
+    with pytest.raises(RecordError, match="several settings"):
+        st.samples([*records, other], store, ["P@5"])
+    with pytest.raises(RecordError, match="mixed"):
+        st.samples([*records, replace(other, track="sound")], store, ["P@5"])
+
+
+# --- the table
+
+
+def test_verdict_by_interval_rounding_and_direction() -> None:
+    wide = Interval(70.0, 68.0, 72.0)
+    assert verdict(71.9, 2, wide, 1) == "matched"
+    assert verdict(72.1, 2, wide, 1) == "worse"
+    assert verdict(72.1, 2, wide, -1) == "better"
+    narrow = Interval(0.72493, 0.7249, 0.7250)
+    assert verdict(0.7249, 4, narrow, -1) == "matched"
+    assert verdict(0.725, 2, Interval(0.7204, 0.7203, 0.7205), 1) == "matched"
+    alone = Interval(70.0, float("nan"), float("nan"))
+    assert verdict(70.0, 1, alone, 1) == "matched"
+    assert verdict(71.0, 1, alone, 1) == "not comparable"
+    assert verdict(71.0, 1, wide, 1, comparable=False) == "not comparable"
+    assert verdict(71.0, 1, None, 1) == "not run"
+    assert verdict(float("nan"), 0, wide, 1) == ""
+
+
+LAYOUT = Layout(
+    title="Made table",
+    reference="tanp_table4_lastfm",
+    blocks=(Block("Last.FM", "N_S=20", "lastfm-tanp", ("P@5", "NDCG@5")),),
+    sections={
+        "Floors": ("Item mean", "Twin"),
+        "Paper": (*tanp.BASELINES, tanp.PLAIN, tanp.FILM, tanp.GATING),
+    },
+)
+BOTH = {"P@5": 0.0, "NDCG@5": 0.0, "std:P@5": -0.1, "std:NDCG@5": 0.0}
+
+
+def made(store: Store, **given: Any) -> list[Record]:
+    records = add_seeds(store, tanp.FILM, BOTH, base=0.7606, wobble=0.01, **given)
+    records += add_seeds(store, "MeLU", BOTH, base=0.5, wobble=0.001, **given)
+    return [*records, *add_seeds(store, "Item mean", BOTH, seeds=1, base=0.7, **given)]
+
+
+def test_table_puts_the_paper_beside_ours(store: Store) -> None:
+    frame = build(made(store), store, LAYOUT, track="published").frame.set_index(["method", "metric"])
+    film = frame.loc[(tanp.FILM, "P@5")]
+    assert film["paper"] == 76.06  # as transcribed
+    assert film["ours"] == pytest.approx(76.06, abs=2)
+    assert film["delta"] == pytest.approx(film["ours"] - 76.06)
+    assert (film["seeds"], film["verdict"]) == (5, "matched")
+    assert frame.loc[("MeLU", "P@5"), "verdict"] == "worse"
+    assert frame.loc[("PPR", "P@5"), "verdict"] == "not run"
+    assert frame.loc[("Item mean", "P@5"), "verdict"] == ""
+    assert len(frame) == 2 * len(LAYOUT.rows)
+
+
+def test_table_shows_one_form_of_the_metrics_at_a_time(store: Store) -> None:
+    table = build(made(store), store, LAYOUT, track="published", prefix="std:")
+    assert table.column("P@5", "paper") == {}
+    assert table.column("P@5")["Item mean"] == pytest.approx(60, abs=0.5)
+    assert table.wide().loc["MeLU", ("Last.FM", "P@5")] == pytest.approx(40, abs=0.5)
+
+
+def test_planted_data_is_not_compared(store: Store) -> None:
+    table = build(made(store, dataset="synthetic"), store, LAYOUT, track="published")
+    assert set(table.frame["verdict"]) == {"", "not comparable", "not run"}
+    assert tanp.FILM not in table.column("P@5", "paper")
+
+
+def test_no_row_is_lost_and_no_track_invented(store: Store) -> None:
+    records = made(store)
+    with pytest.raises(RecordError, match="no row for Mystery"):
+        build([*records, add(store, "Mystery", BOTH)], store, LAYOUT, track="published")
+    with pytest.raises(RecordError, match="no record of the sound track"):
+        build(records, store, LAYOUT, track="sound")
+    shown = html.on("sound", build, records, store, LAYOUT)
+    assert "not asked for" in shown.html
+
+
+def test_collapsed_predictors_stop_the_build(store: Store) -> None:
+    records = made(store)
+    mean = store.per_user("tanp", "made", [records[-1].key])
+    twin = add(store, "Twin", {m: mean[m] for m in BOTH}, seed=0)
+    with pytest.raises(RecordError, match="'Item mean' and 'Twin' have identical metrics"):
+        build([*records, twin], store, LAYOUT, track="published")
+    allowed = replace(LAYOUT, same={("Twin", "Item mean"): "one is the other."})
+    notes = build([*records, twin], store, allowed, track="published").notes
+    assert any("one is the other" in note for note in notes)
+
+
+def test_a_network_that_became_a_floor_is_found_at_any_seed(store: Store) -> None:
+    floor = {m: np.linspace(0, 1, USERS) for m in BOTH}
+    records = [add(store, "Item mean", floor), *add_seeds(store, "MeLU", BOTH, seeds=2)]
+    records.append(add(store, "MeLU", floor, seed=2))
+    assert tables.collapsed(st.samples(records, store, list(BOTH))) == [("Item mean", "MeLU")]
+
+
+def test_missing_metrics_and_diverged_seeds_are_said(store: Store) -> None:
+    layout = replace(LAYOUT, blocks=(replace(LAYOUT.blocks[0], metrics=("P@5", "MAE")),))
+    records = add_seeds(store, "MeLU", TWO, seeds=2)
+    records.append(add(store, "MeLU", {m: np.nan for m in TWO}, seed=2))
+    records.append(add(store, "Item mean", {"P@5": 0.3}))
+    table = build(records, store, layout, track="published")
+    frame = table.frame.set_index(["method", "metric"])
+    assert frame.loc[("MeLU", "P@5"), "seeds"] == 2
+    assert frame.loc[("Item mean", "MAE"), "verdict"] == ""
+    assert any("MeLU: 1 seeds diverged" in n for n in table.notes)
+    assert any(n.startswith("n/a") for n in table.notes)
+
+
+def test_every_printed_row_of_table_4_has_a_place() -> None:
+    paper = tables.paper_values(tanp.TABLE4.reference)
+    assert set(paper["method"]) <= set(tanp.TABLE4.rows)
+    assert set(paper["metric"]) == set(tanp.NINE)
+    assert set(paper["decimals"]) == {2}
+
+
+def test_records_are_selected_by_field_option_and_choice(store: Store) -> None:
+    one = add(store, "a", TWO, options={"d": 8})
+    two = add(store, "a", TWO, options={"d": 16}, dataset="other")
+    assert tables.select([one, two], {"options.d": (8, 32)}) == [one]
+    assert tables.select([one, two], {"dataset": "other"}) == [two]
+
+
+class Outline(HTMLParser):
+    """Tags and their attributes, with the depth each closes at."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag != "br":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_rendered_table_is_accessible_and_escaped() -> None:
+    text = html.table(
+        ["P@5"], {"A & B": [("<x>", ["1"])]}, caption="C < D", corner="Method", groups=[("Last.FM", 1)]
+    )
+    outline = Outline(text)
+    assert outline.open == []
+    assert "<x>" not in text and "A &amp; B" in text
+    scopes = [a.get("scope") for tag, a in outline.tags if tag == "th"]
+    assert scopes == ["colgroup", "col", "col", "rowgroup", "row"]
+    names = [tag for tag, _ in outline.tags]
+    assert "caption" in names
+    box = outline.tags[0][1]
+    assert (box["tabindex"], box["role"], box["aria-label"]) == ("0", "region", "C < D")
+
+
+@pytest.mark.parametrize("word", list(html.SIGNS))
+def test_a_verdict_is_a_word_and_a_sign_with_a_colour_of_its_own_or_none(word: str) -> None:
+    assert word in html.badge(word) and html.SIGNS[word] in html.badge(word)
+
+
+def test_numbers_have_no_negative_zero() -> None:
+    assert html.signed(-0.001) == "0.00" and html.signed(-1.5, 1) == "−1.5" and html.signed(2) == "+2.00"
+    assert html.number(-0.0001, 2) == "0.00"
+
+
+# --- differences, epochs, figures, provenance
+
+
+def test_differences_hold_each_pair_and_name_the_missing(store: Store) -> None:
+    records = add_seeds(store, "a", {"P@5": 0.2}) + add_seeds(store, "b", {"P@5": 0.0})
+    shown = differences.table(records, store, [("a", "b"), ("a", "c")], ["P@5"], track="published")
+    assert shown.frame["gain"].iloc[0] == pytest.approx(0.2, abs=0.005)
+    assert "▲ better" in shown.html and "a against c" in shown.html
+    with pytest.raises(RecordError, match="none of the pairs"):
+        differences.table(records, store, [("x", "y")], ["P@5"], track="published")
+
+
+def with_curve(store: Store, seeds: int = 3) -> list[Record]:
+    records = []
+    for seed in range(seeds):
+        test = {"P@5": [0.5, 0.7 + 0.01 * seed, 0.6]}
+        extra = {"curve": {"epoch": [5, 10, 15], "kl": [1e-7, 0.0, -1e-9], "test": test}}
+        records.append(add(store, tanp.FILM, {m: 0.6 for m in BOTH}, seed=seed, extra=extra))
+    return records
+
+
+def test_what_the_log_of_test_scores_would_let_one_pick(store: Store) -> None:
+    records = with_curve(store)
+    table = build(records, store, LAYOUT, track="published")
+    picked = epochs.optimism(records, [tanp.FILM], table, "P@5", track="published").frame.iloc[0]
+    assert (picked["last"], picked["best"], picked["own"]) == pytest.approx((60.0, 71.0, 71.0))
+    with pytest.raises(RecordError, match="no recorded 'cluster'"):
+        epochs.history(records, tanp.FILM, "published", "cluster")
+
+
+def test_figures_have_axes_a_legend_and_every_row(store: Store) -> None:
+    with mpl.rc_context():
+        style.use_style()
+        records = [*with_curve(store), add(store, "Item mean", {m: 0.5 for m in BOTH})]
+        table = build(records, store, LAYOUT, track="published")
+        fig = figures.dots(records, table, ("P@5", "NDCG@5"), track="published")
+        rows = [t.get_text() for t in fig.axes[0].get_yticklabels()]
+        assert rows[::-1] == [r for r in LAYOUT.rows if r != "Twin"]
+        assert fig.axes[1].get_xlabel() == "NDCG@5 (%)"
+        assert "printed in the paper" in style.handles(fig)
+        panels = {"test:P@5": "P@5", "kl": "KL (nats)"}
+        drawn = epochs.curves(records, [tanp.FILM], panels, track="published", log=["kl"])
+        assert [ax.get_yscale() for ax in drawn.axes] == ["linear", "log"]
+        assert min(drawn.axes[1].lines[0].get_ydata()) > 0
+
+
+def test_stamp_and_header_say_where_numbers_come_from(store: Store) -> None:
+    records = made(store, git_commit="c0ffee", wall_seconds=2.0)
+    module = "metarec.methods.floors"
+    fresh = [replace(r, code_hash=provenance.code.code_hash(module)) for r in records]
+    shown = provenance.stamp(fresh)
+    assert "c0ffee" in shown.html and "ab" * 32 in shown.html and "2026-01-02" in shown.html
+    assert "✓ fresh" in shown.html and "stale" not in shown.html
+    assert provenance.stamp(fresh).html == shown.html
+    assert provenance.stale(fresh) == []
+    header = provenance.header([records[0], *fresh[1:]], track="published").html
+    assert f"stale</span> changed since these runs: {tanp.FILM}" in header
+    assert 'href="../../book/deviations.html#d1"' in header
+
+
+def test_tuning_lists_the_grid_and_what_was_chosen(store: Store) -> None:
+    search = [
+        add(store, "a", TWO, seed=s, options={"lr": lr, "sizes": [8, 8]}, experiment="made-tuning")
+        for lr in (0.1, 0.2)
+        for s in (0, 1)
+    ]
+    used = add(store, "a", TWO, options={"lr": 0.2, "sizes": [8, 8]})
+    row = provenance.tuning(search, [used]).iloc[0]
+    assert (row["option"], row["grid"], row["seeds"], row["chosen"]) == ("lr", [0.1, 0.2], 2, [0.2])
+    assert (
+        "2 settings for each of 1 methods, 4 runs"
+        in provenance.header([used], track="published", search=search).html
+    )
+
+
+def test_digest_of_code_does_not_depend_on_the_interpreter() -> None:
+    path = Path(provenance.code.PACKAGE) / "records.py"
+    assert "type_params" not in provenance.code._normalised(path)
+
+
+def test_reports_load_nothing_that_runs_experiments() -> None:
+    code = (
+        "import sys, metarec.report.tanp, metarec.report.differences, metarec.report.provenance\n"
+        "assert 'metarec.experiments.runner' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
