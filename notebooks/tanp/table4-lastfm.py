@@ -55,8 +55,9 @@ device: str = "auto"  # auto | cpu | cuda; where a full or quick profile trains
 
 # %%
 from metarec.experiments import obtain
-from metarec.report import claims, differences, epochs, figures
-from metarec.report import provenance, style, tables, tanp
+from metarec.report import claims, differences, provenance, style, tables, tanp
+from metarec.report.epochs import optimism
+from metarec.report.figures import dots
 from metarec.report.html import on
 
 style.use_style()
@@ -83,7 +84,7 @@ table
 # users, how often an item was liked, and rank by it. The figure draws popularity as a line through the whole table.
 
 # %% mystnb={"figure": {"caption": "Table 4 as a figure, published track. Open circles: printed in the paper. Dots: ours, with one small dot a seed and the 95 % interval of their mean. Dashed: what popularity alone scores.", "name": "fig-tanp-table4"}, "image": {"alt": "Dot plot with one row a method and three panels, P@5, NDCG@10 and P@10 in per cent. Open orange circles are the values printed in the paper, blue dots our means with 95 per cent intervals and small dots for single seeds. A dashed line marks popularity; the random ranker and the ceiling are a line or a number at the edge. All printed baselines lie left of the popularity line, and the rows of TaNP lie about it."}}
-on("published", figures.dots, records, table, ("P@5", "NDCG@10", "P@10"))
+on("published", dots, records, table, ("P@5", "NDCG@10", "P@10"))
 
 # %% [markdown]
 # Read the figure from the line. Every baseline of the paper, as printed, stands to its left: a ranker that knows nothing of the user
@@ -120,7 +121,7 @@ variants = (tanp.PLAIN, tanp.FILM, tanp.GATING)
 on("published", tanp.training_curves, records, variants, table)
 
 # %%
-on("published", epochs.optimism, records, variants, table, "P@5")
+on("published", optimism, records, variants, table, "P@5")
 
 # %% [markdown]
 # Two things stand out.
