@@ -24,7 +24,7 @@ POOL = Sweep(
     option="clusters",
     values=CLUSTERS,
     label="k",
-    held=dict.fromkeys(BEST_K, {"cluster_weight": BEST_LAMBDA}),
+    held={label: {"cluster_weight": BEST_LAMBDA} for label in BEST_K},
     tuned=BEST_K,
 )
 
