@@ -75,4 +75,4 @@ def stack_noise(noises: Sequence[Noise]) -> Noise:
 
 
 def _first(t: Any) -> Any:
-    return t[0] if isinstance(t, Tensor) else t
+    return t.squeeze(0) if isinstance(t, Tensor) else t

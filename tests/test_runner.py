@@ -47,8 +47,10 @@ def test_seeds_and_free_settings_are_packed_together_and_shapes_apart() -> None:
 
 
 def test_a_run_alone_and_in_a_group_record_the_same_numbers(tmp_path: Path) -> None:
-    together = run_all([small(0), small(1)], Store(tmp_path / "a"), quiet=True)
-    apart = run_all([small(0), small(1)], Store(tmp_path / "b"), max_replicas=1, quiet=True)
+    # Sizes at which scores differ by far more than single precision rounds: a tie broken by noise is no test.
+    runs = [small(s, variant="none", epochs=5, lr=1e-2) for s in (0, 1)]
+    together = run_all(runs, Store(tmp_path / "a"), quiet=True)
+    apart = run_all(runs, Store(tmp_path / "b"), max_replicas=1, quiet=True)
     for ours, theirs in zip(values(together), values(apart), strict=True):
         assert ours == pytest.approx(theirs, abs=0.02)
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from metarec.data.schema import Schema
 from metarec.errors import ProtocolError
+from metarec.layers.embedding import joined
 from metarec.methods.base import initialised
 from metarec.methods.tanp import PAPER, Gaussian, Regions, TaNP, cluster_target, kl_gaussian, student_t
 from metarec.tasks import Query, Support, TaskBatch
@@ -392,7 +393,7 @@ def test_content_embeds_fields_in_place_of_ids() -> None:
     names = {name.split(".")[0] for name, _ in m.named_parameters()}
     assert "encoder" in names and not names & {"item_embed", "user_embed"}
     n_fields = len(schema.user_fields) + len(schema.item_fields)
-    assert m.embed(b.support.user, b.support.item).shape == (*b.support.item.shape, 3 * n_fields)
+    assert joined(m.embed(b.support.user, b.support.item)).shape == (*b.support.item.shape, 3 * n_fields)
     expected = m.predict(b.support, b.query)
     padded = b.support._replace(item=torch.where(b.support.mask, b.support.item, 0))
     torch.testing.assert_close(m.predict(padded, b.query), expected)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from metarec.layers.embedding import Blocks
 
 
 class MLP(nn.Module):
@@ -21,14 +24,37 @@ class MLP(nn.Module):
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
         self.last_relu = last_relu
 
-    def forward(self, x: Tensor) -> Tensor:
-        """`[..., sizes[0]] -> [..., sizes[-1]]`."""
-        last = len(self.layers) - 1
-        for index, layer in enumerate(self.layers):
-            x = layer(x)
-            if index < last or self.last_relu:
-                x = F.relu(x)
-        return x
+    def forward(self, x: Tensor | Blocks) -> Tensor:
+        """`[..., sizes[0]] -> [..., sizes[-1]]`; the columns of `x` may come in blocks (`block_linear`)."""
+        first = self.layers[0]
+        assert isinstance(first, nn.Linear)
+        h = first(x) if isinstance(x, Tensor) else torch.add(*block_linear(x, first.weight, first.bias))
+        for layer in self.layers[1:]:
+            h = layer(F.relu(h))
+        return F.relu(h) if self.last_relu else h
+
+
+def block_linear(x: Blocks, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    """A linear layer on columns in blocks, as two terms: of entries `[..., n, d]`, of the task `[..., 1, d]`.
+
+    Blocks are `[..., n, d_b]`, or `[..., 1, d_b]` where the entries of a task agree; those are multiplied
+    once a task and not once an entry. Their sum is the layer's output on the joined columns.
+    """
+    n = max(block.shape[-2] for block in x)
+    columns = weight.split([block.shape[-1] for block in x], -1)
+    pairs = list(zip(x, columns, strict=True))
+    own = [(b, w) for b, w in pairs if b.shape[-2] == n]
+    shared = [(b, w) for b, w in pairs if b.shape[-2] != n]
+    entries = F.linear(_side_by_side(b for b, _ in own), _side_by_side(w for _, w in own))
+    if not shared:
+        return entries, bias
+    return entries, F.linear(_side_by_side(b for b, _ in shared), _side_by_side(w for _, w in shared), bias)
+
+
+def _side_by_side(parts: Iterable[Tensor]) -> Tensor:
+    """Columns next to each other; a lone part as it is."""
+    tensors = list(parts)
+    return tensors[0] if len(tensors) == 1 else torch.cat(tensors, -1)
 
 
 def task_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

@@ -8,6 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from metarec.layers.embedding import Blocks
+from metarec.layers.mlp import block_linear
+
 Modulation = Literal["none", "film", "gating"]
 
 
@@ -32,14 +35,25 @@ class FiLMLayer(nn.Module):
             self.eta = nn.Linear(d_task, d_out, bias=False)
             self.delta = nn.Linear(d_task, d_out, bias=False)
 
-    def forward(self, x: Tensor, task: Tensor | None) -> Tensor:
-        """`x` `[tasks, n, d_in]`, `task` `[tasks, d_task]` -> `[tasks, n, d_out]`."""
-        h = self.linear(x)
+    def forward(self, x: Tensor | Blocks, task: Tensor | None) -> Tensor:
+        r"""`x` `[tasks, n, d_in]`, or its columns in blocks, `task` `[tasks, d_task]` -> `[tasks, n, d_out]`.
+
+        Computed as $\gamma\odot Wg + (\gamma\odot b + \beta)$: what entries share is made once a task.
+        """
+        blocks = [x] if isinstance(x, Tensor) else x
+        h, shift = block_linear(blocks, self.linear.weight, self.linear.bias)
         if self.kind == "none" or task is None:
-            return F.relu(h)
-        gamma, beta = torch.tanh(self.gamma(task)), torch.tanh(self.beta(task))
-        if self.kind == "gating":
-            eta, delta = torch.tanh(self.eta(task)), torch.sigmoid(self.delta(task))
-            gamma = gamma * delta + eta * (1 - delta)
-            beta = beta * delta + eta * (1 - delta)
-        return F.relu(gamma.unsqueeze(-2) * h + beta.unsqueeze(-2))
+            return F.relu(h + shift)
+        gamma, beta = self.generate(task.unsqueeze(-2))
+        return F.relu(torch.addcmul(gamma * shift + beta, gamma, h))
+
+    def generate(self, task: Tensor) -> tuple[Tensor, Tensor]:
+        r"""$\gamma$ and $\beta$ from `[..., d_task]`: `[..., d_out]` each."""
+        makers = [self.gamma, self.beta] + ([self.eta, self.delta] if self.kind == "gating" else [])
+        # One product for all of them: what a lone run pays for is the number of its small kernels.
+        made = F.linear(task, torch.cat([m.weight for m in makers])).chunk(len(makers), -1)
+        gamma, beta = torch.tanh(made[0]), torch.tanh(made[1])
+        if self.kind != "gating":
+            return gamma, beta
+        eta, delta = torch.tanh(made[2]), torch.sigmoid(made[3])
+        return torch.lerp(eta, gamma, delta), torch.lerp(eta, beta, delta)

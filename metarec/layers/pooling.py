@@ -9,10 +9,11 @@ from torch import Tensor
 def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
     """Mean of `x` `[..., n, d]` over the entries where `mask` `[..., n]` holds: `[..., d]`.
 
-    Padding never changes the result; an empty set gives zeros. Implements eq-tanp-8.
+    With a mask `[..., sets, n]`, one axis more, the means over several sets: `[..., sets, d]`. Padding never
+    changes the result; an empty set gives zeros. Implements eq-tanp-8.
     """
     weight = mask.to(x.dtype)
-    total = (weight.unsqueeze(-2) @ x).squeeze(-2)
+    total = weight @ x if mask.ndim == x.ndim else (weight.unsqueeze(-2) @ x).squeeze(-2)
     return total / weight.sum(-1, keepdim=True).clamp(min=1.0)
 
 

@@ -20,7 +20,7 @@ from torch import Generator, Tensor, nn
 
 from metarec.data.schema import Schema
 from metarec.errors import ProtocolError
-from metarec.layers.embedding import PairEncoder
+from metarec.layers.embedding import Blocks, PairEncoder
 from metarec.layers.ids import Activation, IdEmbedding
 from metarec.layers.mlp import MLP
 from metarec.layers.modulation import FiLMLayer, Modulation
@@ -70,6 +70,7 @@ class TaNPOptions:
     epochs: int = 150
     batch: int = 32
     lr: float = 1e-4
+    window: int = 1
 
 
 # What the paper prints where it differs from the released code (section 4 and 5.2.3).
@@ -138,7 +139,7 @@ class TaNP(Method):
 
     def stages(self) -> tuple[Stage, ...]:
         o = self.options
-        return (Stage("meta-train", epochs=o.epochs, batch=o.batch, lr=o.lr),)
+        return (Stage("meta-train", epochs=o.epochs, batch=o.batch, lr=o.lr, window=o.window),)
 
     def _make_embedding(self, schema: Schema) -> int:
         """Give the model what embeds an interaction; returns $d_x$."""
@@ -154,25 +155,27 @@ class TaNP(Method):
         self.user_embed = IdEmbedding(schema.n_users, *o.embed_sizes, o.embed_activation)
         return 2 * o.embed_sizes[1]
 
-    def embed(self, user: Tensor, item: Tensor) -> Tensor:
-        """$x = [v | u]$ as released (the paper prints $[u | v]$): `[tasks, n, d_x]`."""
-        if self.options.embed == "content":
-            return self.encoder(user, item)
-        items = self.item_embed(item)
-        known = user if self.options.user_identity == "own" else torch.zeros_like(user)
-        users = self.user_embed(known).expand_as(items)
-        return torch.cat([items, users], -1)
+    def embed(self, user: Tensor, item: Tensor) -> Blocks:
+        """$x = [v | u]$ as released (the paper prints $[u | v]$), an item's block and a user's.
 
-    def encode(self, x: Tensor, labels: Tensor) -> Tensor:
+        They are `[tasks, n, d]`, and `[tasks, 1, d]` for the user where a task is a user.
+        """
+        if self.options.embed == "content":
+            return self.encoder.blocks(user, item)
+        known = user if self.options.user_identity == "own" else torch.zeros_like(user)
+        return self.item_embed(item), self.user_embed(known)
+
+    def encode(self, x: Blocks, labels: Tensor) -> Tensor:
         """$r_j = h([x_j | y_j])$ for each interaction, `[tasks, n, d_r]`. Implements eq-tanp-7.
 
         The printed equation has a ReLU after the last layer too (`last_relu`); the released code has none.
         """
-        return self.latent_encoder(torch.cat([x, labels.unsqueeze(-1)], -1))
+        return self.latent_encoder([*x, labels.unsqueeze(-1)])
 
     def posterior(self, r: Tensor, mask: Tensor) -> Gaussian:
         r"""$q(z | \cdot)$ from encoded interactions `r` over `mask`. Implements eq-tanp-9.
 
+        `mask` is `[tasks, n]`, or `[tasks, sets, n]` for several sets of a task at once.
         The released code reads the last layer as a log-variance although it is named, and printed as,
         $\log\sigma$ (switch `sigma`).
         """
@@ -180,23 +183,23 @@ class TaNP(Method):
         s = self.posterior_s(hidden)
         return Gaussian(self.posterior_mu(hidden), s if self.options.sigma == "log-variance" else 2 * s)
 
-    def customise(self, x: Tensor, labels: Tensor, mask: Tensor) -> Customised:
+    def customise(self, x: Blocks, labels: Tensor, mask: Tensor) -> Customised:
         r"""Task embedding from the context. Implements eq-tanp-10, eq-tanp-11 and eq-tanp-12.
 
         $c_j \propto (1 + \lVert t - a_j\rVert^2/\alpha)^{-(\alpha+1)/2}$; the released code leaves out the
         square (`squared`), and both $W_o$ and the sigmoid of $o = \sigma(W_o(t + A c^\top))$ (`output_map`).
         """
         o = self.options
-        t = masked_mean(self.task_encoder(torch.cat([x, labels.unsqueeze(-1)], -1)), mask)
+        t = masked_mean(self.task_encoder([*x, labels.unsqueeze(-1)]), mask)
         if not o.pool:
             return Customised(t, t.new_ones((*t.shape[:-1], 1)), t)
         c = student_t(t, self.cluster_pool, o.temperature, squared=o.squared)
         mixed = t + c @ self.cluster_pool
         return Customised(t, c, torch.sigmoid(self.output_map(mixed)) if o.output_map else mixed)
 
-    def decode(self, x: Tensor, z: Tensor, o: Tensor | None) -> Tensor:
+    def decode(self, x: Blocks, z: Tensor, o: Tensor | None) -> Tensor:
         """Output of the adaptive decoder on $[x | z]$, `[tasks, n]`, without an activation at the end."""
-        h = torch.cat([x, z.unsqueeze(-2).expand(*x.shape[:-1], z.shape[-1])], -1)
+        h: Tensor | Blocks = [*x, z.unsqueeze(-2)]
         for layer in self.decoder:
             h = layer(h, o)
         return self.decoder_out(h).squeeze(-1)
@@ -252,9 +255,9 @@ class TaNP(Method):
         user, item, labels = pooled(batch)
         x = self.embed(user, item)
         r = self.encode(x, labels)
-        prior = self.posterior(r, regions.context)
-        post = self.posterior(r, regions.target)
-        z = post.mu + eps.to(x.dtype) * torch.exp(0.5 * post.logvar)
+        both = self.posterior(r, torch.stack([regions.context, regions.target], -2))
+        prior, post = (Gaussian(*(part[..., i, :] for part in both)) for i in (0, 1))
+        z = post.mu + eps.to(labels.dtype) * torch.exp(0.5 * post.logvar)
         custom = self.customise(x, labels, regions.context) if self.options.variant != "none" else None
         output = self.decode(x, z, None if custom is None else custom.o)
         terms = {
@@ -264,7 +267,7 @@ class TaNP(Method):
             "kl": kl_gaussian(post, prior).mean(),
         }
         if custom is not None and self.options.pool and self.options.cluster_target != "none":
-            terms["cluster"] = self.cluster_weight.to(x.dtype) * self.cluster_loss(custom.c)
+            terms["cluster"] = self.cluster_weight.to(labels.dtype) * self.cluster_loss(custom.c)
         return terms
 
     def cluster_loss(self, c: Tensor) -> Tensor:
@@ -295,7 +298,7 @@ class TaNP(Method):
         x = self.embed(support.user, support.item)
         z, logvar = self.posterior(self.encode(x, support.labels), support.mask)
         if noise:
-            z = z + noise["eps"].to(x.dtype) * torch.exp(0.5 * logvar)
+            z = z + noise["eps"].to(z.dtype) * torch.exp(0.5 * logvar)
         o = self.customise(x, support.labels, support.mask).o if self.options.variant != "none" else None
         output = self.decode(self.embed(query.user, query.item), z, o)
         return torch.sigmoid(output) if self.options.likelihood == "bce" else output
