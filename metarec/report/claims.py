@@ -50,12 +50,16 @@ class Ledger:
 
 @dataclass(frozen=True)
 class Finding:
-    """A verdict, the sentence of numbers behind it, and what is missing for a final one."""
+    """A verdict, the sentence of numbers behind it, and what is missing for a final one.
+
+    `so_far` is what the rule says of the seeds there are, where nothing but seeds is missing.
+    """
 
     verdict: str
     evidence: str = ""
     missing: tuple[str, ...] = ()
     cells: Cells | None = None
+    so_far: str = ""
 
 
 def ledger(paper: str) -> Ledger:
@@ -90,12 +94,14 @@ def decide(rule: Rule, grounds: Mapping[str, Ground], *, percent: bool = True) -
     elif not parts:
         whole = Finding(PENDING, "", missing)
     else:
-        whole = _weigh(rule, Cells.join(parts), missing, unit)
+        complete = len(parts) == len(rule.places) and all(f.so_far or not f.missing for f in found.values())
+        whole = _weigh(rule, Cells.join(parts), missing, unit, complete=complete)
     return {**found, "": whole}
 
 
 def _at(rule: Rule, ground: Ground, unit: Unit) -> Finding:
     missing = tuple(rule.missing(ground))
+    complete = not missing
     cells = rule.cells(ground)
     if ground.planted:
         evidence = rule.evidence(cells, unit) if cells is not None else ""
@@ -104,27 +110,33 @@ def _at(rule: Rule, ground: Ground, unit: Unit) -> Finding:
         return Finding(PENDING, "", missing)
     if cells.seeds < SEEDS:
         missing += (f"{SEEDS - cells.seeds} more seeds",)
-    return _weigh(rule, cells, missing, unit)
+    return _weigh(rule, cells, missing, unit, complete=complete)
 
 
-def _weigh(rule: Rule, cells: Cells, missing: tuple[str, ...], unit: Unit) -> Finding:
-    """The rule's verdict on these cells; with something missing, only a failure is final."""
+def _weigh(rule: Rule, cells: Cells, missing: tuple[str, ...], unit: Unit, *, complete: bool) -> Finding:
+    """The rule's verdict on these cells; with something missing, only a failure is final.
+
+    `complete` says that nothing but seeds is missing.
+    """
     evidence = rule.evidence(cells, unit)
+    word = rule.outcome(cells) if complete else ""
+    word = NOISE if word == HOLDS and cells.level else word
     if missing:
-        return Finding(FAILS if rule.refuted(cells) else PENDING, evidence, missing, cells)
-    word = rule.outcome(cells)
-    return Finding(NOISE if word == HOLDS and cells.level else word, evidence, (), cells)
+        final = rule.refuted(cells)
+        return Finding(FAILS if final else PENDING, evidence, missing, cells, "" if final else word)
+    return Finding(word, evidence, (), cells)
 
 
 def table(notebook: str, records: Sequence[Record], store: Store, *, root: Path = REFERENCE) -> html.Html:
     """Every claim that names `notebook`, decided on each track of `records`.
 
-    `records` are the notebook's own; those of the paper's other data sets are looked for in `store`.
-    `frame` has a row a claim and track: `claim, track, here, evidence, overall, missing`.
+    `records` are the notebook's own; those of the paper's other places are looked for in `store`.
+    `frame` has a row a claim, track and place: `claim, track, place, here, so_far, evidence, overall,
+    missing`.
     """
     book = ledger(notebook.partition("/")[0])
-    here = next((p for p in book.places if p.notebook == notebook), None)
-    if here is None:
+    here = [p for p in book.places if p.notebook == notebook]
+    if not here:
         raise RecordError(f"the ledger of {book.paper} has no place for {notebook!r}; add it there.")
     tracks = list(dict.fromkeys(r.track for r in records))
     grounds = {track: _grounds(book, here, track, records, store) for track in tracks}
@@ -136,42 +148,60 @@ def table(notebook: str, records: Sequence[Record], store: Store, *, root: Path 
         cells = [_claim_cell(claim)]
         for track in tracks:
             found = decide(rule, grounds[track], percent=book.percent)
-            at = here.name if here.name in found else rule.places[0]
-            own, whole = found[at], found[""]
-            rows.append(_row(claim["id"], track, own, whole))
-            cells.append(_track_cell(own, whole, at, alone=rule.places == (at,)))
+            names = [p.name for p in here if p.name in rule.places] or list(rule.places[:1])
+            own = {name: found.get(name, _NO_RUN) for name in names}
+            rows += [_row(claim["id"], track, name, one, found[""]) for name, one in own.items()]
+            cells.append(_track_cell(own, found[""], alone=rule.places == tuple(names[:1])))
         lines.append((claim["id"], cells))
     caption = f"Claims decided by {notebook}"
     columns = ["Claim and rule", *(f"{track.capitalize()} track" for track in tracks)]
-    rendered = html.table(columns, {"": lines}, caption=caption, corner="Id", kind="claims", notes=_NOTES)
-    return html.Html(rendered, caption, pd.DataFrame(rows))
+    frame = pd.DataFrame(rows)
+    rendered = html.table(
+        columns, {"": lines}, caption=caption, corner="Id", kind="claims", notes=_notes(book, frame)
+    )
+    return html.Html(rendered, caption, frame)
 
 
-_NOTES = (
-    "A cell is + or − where the bootstrap interval of the gain excludes zero. Gains are paired over users; "
-    "intervals come from resampling users, then seeds.",
-    "The published track is decided on the released form of the metrics, the sound track on the standard "
-    "one.",
-)
+def _notes(book: Ledger, frame: pd.DataFrame) -> list[str]:
+    notes = [
+        "A cell is + or − where the bootstrap interval of the gain excludes zero. Gains are paired over "
+        "users; intervals come from resampling users, then seeds."
+    ]
+    if len(set(book.prefixes.values())) > 1:
+        notes.append(
+            "The published track is decided on the released form of the metrics, the sound track on the "
+            "standard one."
+        )
+    if (frame["so_far"] != "").any():
+        notes.append(
+            f"So far: what the rule says of the seeds that were run. The rules ask for {SEEDS}, so these "
+            "verdicts are not final; only a failure is."
+        )
+    return notes
+
+
+_NO_RUN = Finding(PENDING, "", ("every run",))
 
 
 def _grounds(
-    book: Ledger, here: Place, track: str, records: Sequence[Record], store: Store
+    book: Ledger, here: Sequence[Place], track: str, records: Sequence[Record], store: Store
 ) -> dict[str, Ground]:
     found = {}
     for place in book.places:
-        own = records if place == here else store.read(*place.experiment.split("."))
+        own = records if place in here else store.read(*place.experiment.split("."))
         ground = Ground(place, track, book.prefixes[track], own, store, book.floors)
         if ground.own:
             found[place.name] = ground
     return found
 
 
-def _row(claim: str, track: str, own: Finding, whole: Finding) -> dict[str, object]:
+def _row(claim: str, track: str, place: str, own: Finding, whole: Finding) -> dict[str, object]:
     return {
         "claim": claim,
         "track": track,
+        "place": place,
         "here": own.verdict,
+        "so_far": own.so_far,
         "evidence": own.evidence,
         "overall": whole.verdict,
         "missing": list(whole.missing),
@@ -184,12 +214,18 @@ def _claim_cell(claim: Mapping[Any, str]) -> str:
     return f"{escape(claim['claim'])}<br>{where}{rule}"
 
 
-def _track_cell(own: Finding, whole: Finding, place: str, *, alone: bool) -> str:
-    lines = [f"{html.badge(own.verdict)} on {escape(place)}", escape(own.evidence), _wanted(own.missing)]
+def _track_cell(own: Mapping[str, Finding], whole: Finding, *, alone: bool) -> str:
+    lines = []
+    for place, one in own.items():
+        lines += [f"{_word(one)} on {escape(place)}", escape(one.evidence), _wanted(one.missing)]
     if not alone:
-        elsewhere = [what for what in whole.missing if not what.startswith(f"{place}:")]
-        lines += [f"{html.badge(whole.verdict)} on all data sets", _wanted(elsewhere)]
+        elsewhere = [what for what in whole.missing if what.partition(":")[0] not in own]
+        lines += [f"{_word(whole)} on all data sets", _wanted(elsewhere)]
     return "<br>".join(line for line in lines if line)
+
+
+def _word(finding: Finding) -> str:
+    return f"{html.badge(finding.so_far)} so far," if finding.so_far else html.badge(finding.verdict)
 
 
 def _wanted(missing: Iterable[str]) -> str:
