@@ -44,8 +44,9 @@ class Stepper:
             return self._step(key, inputs)
         if key in self.graphs:
             return self._replay(self.graphs[key], inputs)
+        # The first shapes warm the libraries up; a later shape needs one ordinary step before its capture.
         self.seen[key] = self.seen.get(key, 0) + 1
-        if self.seen[key] > WARM_UP:
+        if self.seen[key] > (1 if self.graphs else WARM_UP):
             self.graphs[key] = self._capture(key, inputs)
             return self._replay(self.graphs[key], inputs)
         self.stream.wait_stream(torch.cuda.current_stream())

@@ -124,7 +124,7 @@ class _Run:
         self.stack = Stack(methods, device)
         full = any(stage.unit == "rows" and stage.rows == "full" for stage in self.stages)
         self.generators = [Generator().manual_seed(_mix(seed, 17)) for seed in seeds]
-        round_to = 8 if device.type == "cuda" else 1
+        round_to = 16 if device.type == "cuda" else 1
         self.feed = Feed(own, self.stack, self.generators, device, dtype, full=full, round_to=round_to)
         self.valid, self.test = (EpisodeTensors([s[i] for s in own], device, dtype) for i in (1, 2))
         self.best = _Best([float("nan")] * len(seeds), [0] * len(seeds), [0] * len(seeds))

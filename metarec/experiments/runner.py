@@ -286,21 +286,27 @@ def _record(
 
 
 _loaded: dict[str, Ratings] = {}
+_cut: dict[tuple[str, int], Splits] = {}
 
 
 def _ratings(protocol: Protocol) -> Ratings:
-    """The rating table, kept for the next group of the same process."""
+    """The rating table; it and its splits are kept for the next group of the same process."""
     key = digest([protocol.dataset, dict(protocol.data_options)])
     if key not in _loaded:
         _loaded.clear()
+        _cut.clear()
         _loaded[key] = protocol.ratings()
     return _loaded[key]
 
 
 def _splits(protocol: Protocol, ratings: Ratings, runs: Sequence[Run]) -> list[Splits]:
     """One split for all replicas, or one each."""
-    seeds = [run.seed for run in runs] if protocol.split_per_seed else [runs[0].seed]
-    return [protocol.splits(ratings, seed) for seed in seeds]
+    seeds = [run.seed for run in runs] if protocol.split_per_seed else [0]
+    rule = digest([protocol.rule, dict(protocol.rule_options), protocol.user_order])
+    for seed in seeds:
+        if (rule, seed) not in _cut:
+            _cut[rule, seed] = protocol.splits(ratings, seed)
+    return [_cut[rule, seed] for seed in seeds]
 
 
 def _build(run: Run, schema: Schema, ratings: Ratings) -> Method:
