@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 # Papers whose page is still to come, with the numbers of their equations; code may name these already.
-PAGES_TO_COME = {"pnmta": range(1, 17)}
+PAGES_TO_COME: dict[str, range] = {}
 
 
 def test_every_equation_named_in_code_stands_in_the_book() -> None:
@@ -49,9 +49,11 @@ def test_labels_are_unique() -> None:
     assert len(labels) == len(set(labels))
 
 
-def test_tanp_equations_are_all_there_in_the_papers_order() -> None:
-    tanp = [label for label in equation_code.book_labels() if label.startswith("eq-tanp-")]
-    assert tanp == [f"eq-tanp-{number}" for number in range(1, 20)]
+@pytest.mark.parametrize(("paper", "last"), [("tanp", 19), ("pnmta", 15)])
+def test_equations_of_a_paper_are_all_there_in_its_order(paper: str, last: int) -> None:
+    """Equation 16 of PNMTA is lost from its text."""
+    labels = [label for label in equation_code.book_labels() if label.startswith(f"eq-{paper}-")]
+    assert labels == [f"eq-{paper}-{number}" for number in range(1, last + 1)]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,10 @@ from metarec.metrics.ties import aligned
 
 
 def mean_absolute_error(scores: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
-    """MAE of each task, (1/n_query) sum |y - yhat|: float64 `[..., tasks]` (PNMTA eq. 15)."""
+    """MAE of each task, (1/n_query) sum |y - yhat|: float64 `[..., tasks]`. Implements eq-pnmta-15.
+
+    The paper's number is the mean of this over test users.
+    """
     error, count = _errors(scores, labels, mask)
     return error.abs().sum(-1) / count
 
