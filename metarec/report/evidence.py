@@ -60,6 +60,13 @@ class Ground:
         """Per-user metrics of every method, named without their prefix."""
         return self._samples(self.own)
 
+    @cached_property
+    def floor_samples(self) -> list[st.Sample]:
+        """The floors that have one setting here; along a grid there is none for a whole course."""
+        there = select(self.own, {"method": self.floors})
+        settings = {label: {r.config_hash for r in there if r.method == label} for label in self.floors}
+        return list(self._samples([r for r in there if len(settings[r.method]) == 1]).values())
+
     def sample(self, label: str, metrics: Sequence[str]) -> st.Sample | None:
         """One method's; None if it was not run."""
         found = self.samples.get(label)
@@ -220,6 +227,8 @@ class Cells:
 
 def _level_with_a_floor(a: st.Sample, ground: Ground) -> bool:
     """Whether, in every metric, the interval of the gain over one and the same floor holds zero."""
-    floors: Mapping[str, st.Sample | None] = {f: ground.sample(f, a.metrics) for f in ground.floors}
-    there = [s for s in floors.values() if s is not None and s.label != a.label]
-    return any((st.compare(a, s)["sign"] == "0").all() for s in there)
+    shared = [
+        (s, [m for m in a.metrics if m in s.metrics]) for s in ground.floor_samples if s.label != a.label
+    ]
+    signs = [st.compare(a.only(own), s.only(own))["sign"] for s, own in shared if own]
+    return any(len(sign) > 0 and bool((sign == "0").all()) for sign in signs)

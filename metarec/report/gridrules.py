@@ -142,9 +142,13 @@ class SmallerBetter(EveryCell):
 
 @dataclass(frozen=True, kw_only=True)
 class Flat(OnGrid):
-    """The range of the means along a sweep, by method: below `bound` for all holds, above for one fails."""
+    """The range of the means along a sweep, by method: below `bound` for all holds, above for one fails.
+
+    `relative` takes it, and the bound, as a share of the mean over the sweep.
+    """
 
     bound: float
+    relative: bool = False
 
     def cells(self, ground: Ground) -> Cells | None:
         rows, draws = [], []
@@ -155,11 +159,11 @@ class Flat(OnGrid):
                     continue
                 values = np.concatenate([p.values for p in points], -1)
                 means = st.bootstrap_means(values, nested=points[0].nested)
-                width = means.max(-1) - means.min(-1)
+                width = self._width(means)
                 low, high = st.percentile(width)
-                own = st.nan_mean(values, axis=(0, 1))
+                own = self._width(st.nan_mean(values, axis=(0, 1)))
                 row = {"a": method, "b": sweep.label, "metric": self.metrics[0], "place": ground.place.name}
-                ends = {"gain": own.max() - own.min(), "low": float(low), "high": float(high)}
+                ends = {"gain": float(own), "low": float(low), "high": float(high)}
                 rows.append({**row, **ends, "seeds": len(points[0].seeds)})
                 draws.append(width)
         if not rows:
@@ -175,12 +179,18 @@ class Flat(OnGrid):
         return bool((cells.frame["low"] > self.bound).any())
 
     def evidence(self, cells: Cells, unit: Unit) -> str:
+        unit = Unit(percent=True) if self.relative else unit
         ranges = (
             f"{r['a']} {unit.plain(r['gain'])} [{unit.plain(r['low'])}, {unit.plain(r['high'])}]"
             for r in cells.frame.to_dict("records")
         )
         label, bound = cells.frame["b"].iloc[0], unit.plain(self.bound)
-        return f"Range over {label}: {'; '.join(ranges)}; bound {bound}."
+        share = " in per cent of the mean" if self.relative else ""
+        return f"Range over {label}{share}: {'; '.join(ranges)}; bound {bound}."
+
+    def _width(self, means: np.ndarray) -> np.ndarray:
+        width = means.max(-1) - means.min(-1)
+        return np.asarray(width / np.abs(means.mean(-1)) if self.relative else width)
 
 
 def _difference(a: st.Sample, b: st.Sample) -> np.ndarray:

@@ -160,9 +160,12 @@ def bootstrap_means(values: np.ndarray, *, nested: bool = False) -> np.ndarray:
 
     The draws depend on the shape alone, so two methods resampled apart stay paired. Users are drawn once
     for all seeds of a draw; `nested` ones belong to their seed and are drawn anew for each. Tasks where a
-    metric is undefined (nan) do not count.
+    metric is undefined (nan) do not count. Where there is but one value a seed (a curve), draws follow
+    Student's t: a handful of values resampled would give intervals far too short.
     """
     seeds, tasks, width = values.shape
+    if tasks == 1:
+        return _seed_draws(values[:, 0])
     users, chosen = _weights(seeds, tasks, nested)
     there = ~np.isnan(values)
     both = np.concatenate([np.where(there, values, 0.0), there], -1)
@@ -174,6 +177,18 @@ def bootstrap_means(values: np.ndarray, *, nested: bool = False) -> np.ndarray:
         else:
             sums += (chosen == seed).sum(1, keepdims=True) * (users @ both[seed])
     return sums[:, :width] / sums[:, width:]
+
+
+def _seed_draws(values: np.ndarray) -> np.ndarray:
+    """`[seeds, metrics]` -> `[draws, metrics]`, mean plus t times standard error; nan from a single seed."""
+    there = ~np.isnan(values)
+    n = there.sum(0)
+    mean = nan_mean(values, 0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        error = np.sqrt(np.where(there, (values - mean) ** 2, 0.0).sum(0) / (n - 1) / n)
+        levels = (np.arange(DRAWS) + 0.5) / DRAWS
+        t = stats.t.ppf(levels[:, None], np.where(n > 1, n - 1, np.nan))
+    return np.asarray(mean + t * error)
 
 
 def percentile(draws: np.ndarray, level: float = LEVEL) -> tuple[np.ndarray, np.ndarray]:

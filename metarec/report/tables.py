@@ -74,13 +74,16 @@ class Layout:
 
 
 def select(records: Iterable[Record], where: Mapping[str, Any]) -> list[Record]:
-    """Records whose fields have the given values; a tuple lists several, `"options.d"` reaches into a
-    field.
+    """Records whose fields have the given values; a tuple lists several, `"options.d"` reaches into a field,
+    `"protocol.rule_options.n_support"` further.
     """
 
     def value(record: Record, name: str) -> Any:
-        head, _, key = name.partition(".")
-        return getattr(record, head).get(key) if key else getattr(record, head)
+        head, *keys = name.split(".")
+        found = getattr(record, head)
+        for key in keys:
+            found = found.get(key) if isinstance(found, Mapping) else None
+        return found
 
     return [
         r

@@ -1,0 +1,187 @@
+"""Roles for claims about a course: along a grid of settings, or from epoch to epoch.
+
+A role on a grid is a weighted sum over the grid's values, user by user (a slope, a rise, a single value), so
+it is compared as a method is: paired, with users and then seeds resampled. Curves by epoch are recorded as
+means over users; their roles have one value a seed, and intervals over seeds alone (Student's t).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from metarec.report import statistics as st
+from metarec.report.evidence import Ground, Role
+from metarec.report.tables import select
+
+ZERO = "zero"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a figure varies.
+
+    `path` leads into a record (see `tables.select`), `values` is the grid and `default` the paper's own
+    value; `label` and `unit` name the axis, `short` stands before a value in text. `log` spreads the axis
+    evenly.
+    """
+
+    path: str
+    values: tuple[float, ...]
+    default: float
+    label: str
+    short: str
+    unit: str | None = None
+    log: bool = False
+
+    def hold(self, ground: Ground, value: float) -> Ground:
+        """The same ground with the setting held at one value."""
+        where = {**ground.place.where, self.path: value}
+        return replace(ground, place=replace(ground.place, where=where))
+
+    def word(self, value: float) -> str:
+        """A value in text."""
+        return f"{self.short} {value:g}"
+
+    def slope(self) -> dict[float, float]:
+        r"""Weights of the least-squares slope over the grid, of $\log x$ where the axis is logarithmic."""
+        x = np.array(self.values, float)
+        x = np.log(x) if self.log else x
+        x = x - x.mean()
+        return dict(zip(self.values, (x / (x @ x)).tolist(), strict=True))
+
+
+@dataclass(frozen=True)
+class Combination:
+    """A method's metric summed over values of a setting with `weights`, user by user; `name` says of what.
+
+    Users of a seed are the same at every value: the split is drawn before the setting acts.
+    """
+
+    label: str
+    setting: Setting
+    weights: Mapping[float, float]
+    name: str
+
+    def missing(self, ground: Ground) -> list[str]:
+        """Values at which the method was not run."""
+        there = {v: self.setting.hold(ground, v).samples for v in self.weights}
+        return [f"{self.label} at {self.setting.word(v)}" for v in self.weights if self.label not in there[v]]
+
+    def fill(self, ground: Ground, metrics: Sequence[str]) -> st.Sample | None:
+        """The sum, over the seeds that every value has."""
+        found = {v: self.setting.hold(ground, v).sample(self.label, metrics) for v in self.weights}
+        there = [s for s in found.values() if s is not None]
+        if len(there) < len(found):
+            return None
+        last = there[-1]
+        seeds = [seed for seed in last.seeds if all(seed in s.seeds for s in there)]
+        if not seeds:
+            return None
+        kept = [last.seeds.index(seed) for seed in seeds]
+        values = sum(
+            weight * s.values[[s.seeds.index(seed) for seed in seeds]]
+            for weight, s in zip(self.weights.values(), there, strict=True)
+        )
+        splits = tuple(last.splits[i] for i in kept)
+        return st.Sample(self.name, tuple(seeds), splits, tuple(metrics), np.asarray(values))
+
+
+@dataclass(frozen=True)
+class Zero:
+    """Nothing, in the shape of another role: what a slope is held against."""
+
+    like: Role
+
+    def missing(self, ground: Ground) -> list[str]:
+        """Nothing of its own."""
+        return []
+
+    def fill(self, ground: Ground, metrics: Sequence[str]) -> st.Sample | None:
+        """Zeros."""
+        found = self.like.fill(ground, metrics)
+        return None if found is None else replace(found, label=ZERO, values=np.zeros_like(found.values))
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A method's recorded curve of one split, one metric an epoch (`epoch 3:MAE`)."""
+
+    label: str
+    epochs: tuple[int, ...]
+    split: str = "test"
+    metric: str = "MAE"
+
+    def missing(self, ground: Ground) -> list[str]:
+        """The curve, if no record has it."""
+        there = self._values(ground)
+        return [f"{self.label}: {self.split} {self.metric} by epoch"] if there is None else []
+
+    def fill(self, ground: Ground, metrics: Sequence[str]) -> st.Sample | None:
+        """One value a seed and epoch."""
+        found = self._values(ground)
+        if found is None:
+            return None
+        names = tuple(f"epoch {e}:{self.metric}" for e in self.epochs)
+        return st.Sample(self.label, found[0], found[1], names, found[2][:, None, :])
+
+    def _values(self, ground: Ground) -> tuple[tuple[int, ...], tuple[str, ...], np.ndarray] | None:
+        own = sorted(select(ground.own, {"method": self.label}), key=lambda r: r.seed)
+        rows = []
+        for record in own:
+            curve = record.extra.get("curve", {})
+            by_epoch = dict(
+                zip(curve.get("epoch", ()), curve.get(self.split, {}).get(self.metric, ()), strict=False)
+            )
+            if not set(self.epochs) <= set(by_epoch):
+                return None
+            rows.append([by_epoch[e] for e in self.epochs])
+        if not rows:
+            return None
+        seeds, splits = tuple(r.seed for r in own), tuple(r.split_id for r in own)
+        return seeds, splits, np.array(rows, float)
+
+
+@dataclass(frozen=True)
+class OfCurve:
+    """One number of a curve, `[seeds, epochs] -> [seeds]`; `name` says which."""
+
+    curve: Curve
+    number: Callable[[np.ndarray], np.ndarray]
+    name: str
+
+    def missing(self, ground: Ground) -> list[str]:
+        """The curve, if it is not there."""
+        return self.curve.missing(ground)
+
+    def fill(self, ground: Ground, metrics: Sequence[str]) -> st.Sample | None:
+        """One value a seed; the metric keeps its direction, so that less of an error's number is better."""
+        found = self.curve.fill(ground, metrics)
+        if found is None:
+            return None
+        values = self.number(found.values[:, 0, :])[:, None, None]
+        return replace(found, metrics=(f"{self.name}:{self.curve.metric}",), values=values)
+
+
+def slope_of(curves: np.ndarray) -> np.ndarray:
+    """Least-squares slope over epochs, `[seeds, epochs] -> [seeds]`."""
+    x = np.arange(curves.shape[1]) - (curves.shape[1] - 1) / 2
+    return np.asarray(curves @ x / (x @ x))
+
+
+def log_jitter(curves: np.ndarray) -> np.ndarray:
+    """Log standard deviation of the change from epoch to epoch, once the trend is taken away.
+
+    The trend is the running median of three; the first and the last epoch have none and are left out.
+    """
+    windows = np.lib.stride_tricks.sliding_window_view(curves, 3, axis=1)
+    rest = curves[:, 1:-1] - np.median(windows, axis=-1)
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(np.diff(rest, axis=1).std(1, ddof=1)))
+
+
+def settled(curves: np.ndarray, within: float = 0.005) -> np.ndarray:
+    """First epoch (from 1) at which a curve is within a share of its own minimum."""
+    return (curves <= (1 + within) * curves.min(1, keepdims=True)).argmax(1) + 1.0
