@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from metarec.errors import RecordError
 from metarec.records import Record
-from metarec.report import style
+from metarec.report import html, style
 from metarec.report.statistics import t_interval
 
 FLOORS: Mapping[str, int] = {"Random ranker": 2, "Popularity": 1}  # which dash pattern
@@ -62,10 +62,11 @@ def sensitivity(
 
     `tracks` maps a track to a metric's name in records and to its axis label. `floors` are records of the
     table with the same users; `paper` holds the printed value of each method at its tuned point, drawn where
-    the metric is the paper's own (without a prefix).
+    the metric is the paper's own (without a prefix). Tracks without records are left out.
     """
-    fig, axes = style.panels(len(tracks), len(sweeps), height=3.1, sharey="row")
-    for row, (track, (metric, label)) in zip(axes, tracks.items(), strict=True):
+    there = {t: axis for t, axis in tracks.items() if any(r.track == t for r in records)}
+    fig, axes = style.panels(len(there), len(sweeps), height=3.1, sharey="row")
+    for row, (track, (metric, label)) in zip(axes, there.items(), strict=True):
         own = [r for r in records if r.track == track]
         lines = {r.method: 100 * r.metrics[metric] for r in floors if r.track == track and r.method in FLOORS}
         printed = paper if paper is not None and ":" not in metric else {}
@@ -81,6 +82,28 @@ def sensitivity(
     handles = style.handles(fig)
     fig.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=2)
     return style.done(fig)
+
+
+def table(
+    records: Sequence[Record], sweeps: Sequence[Sweep], tracks: Mapping[str, tuple[str, str]], *, track: str
+) -> html.Html:
+    """The numbers of one row of panels: mean over seeds and half of its 95 % interval, in per cent."""
+    metric, label = tracks[track]
+    own = [r for r in records if r.track == track]
+    cells: dict[str, list[str]] = {method: [] for method in sweeps[0].held}
+    for sweep in sweeps:
+        frame = along(own, sweep, metric)
+        for (method, _), scores in frame.groupby(["method", "value"])["score"]:
+            found = t_interval(100 * scores)
+            half = "" if np.isnan(found.high) else f" <small>± {html.number(found.high - found.mean)}</small>"
+            cells[str(method)].append(f'<span class="ours">{html.number(found.mean)}{half}</span>')
+    columns = [f"{value:g}" for sweep in sweeps for value in sweep.values]
+    groups = [(sweep.label, len(sweep.values)) for sweep in sweeps]
+    caption = f"{label} (%), {track} track"
+    rendered = html.table(
+        columns, {"": list(cells.items())}, caption=caption, corner="Method", groups=groups, kind="results"
+    )
+    return html.Html(rendered, caption)
 
 
 def _panel(ax: Axes, frame: pd.DataFrame, sweep: Sweep, printed: Mapping[str, float]) -> None:
