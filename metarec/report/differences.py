@@ -23,11 +23,12 @@ def table(
     track: str,
     prefix: str = "",
     percent: bool = True,
+    title: str = "",
 ) -> html.Html:
     """Gain of the first of each pair over the second, with its interval, Holm's p and effect size.
 
     `frame` is that of `statistics.pairwise`. Pairs without records of both methods are named in
-    a note.
+    a note. `title` ends the caption in place of the form of the metrics.
     """
     own = [r for r in records if r.track == track]
     if not own:
@@ -41,7 +42,7 @@ def table(
     rows = []
     for (a, b), cells in frame.groupby(["a", "b"], sort=False):
         rows.append((f"{a} − {b}", [_cell(cell, unit) for cell in cells.to_dict("records")]))
-    form = "standard metrics" if prefix else "released metrics"
+    form = title or ("standard metrics" if prefix else "released metrics")
     caption = f"Paired differences, {track} track, {form}"
     notes = _notes(frame, unit, absent)
     rendered = html.table(metrics, {"": rows}, caption=caption, corner="Pair", notes=notes, kind="results")
@@ -62,11 +63,13 @@ def _cell(cell: Mapping[Any, Any], unit: Unit) -> str:
 def _notes(frame: pd.DataFrame, unit: Unit, absent: list[str]) -> list[str]:
     least, most = int(frame["n"].min()), int(frame["n"].max())
     users = str(least) if least == most else f"{least} to {most}"
-    small = frame["detectable"]
+    small, seeds = frame["detectable"], int(frame["seeds"].max())
+    who = f"{users} users, differences averaged over {seeds} seeds"
+    if frame["nested"].any():
+        who = f"{users} differences, those of the test users of {seeds} splits"
     notes = [
         f"{'Points of per cent' if unit.percent else 'The unit of the metric'}; positive: the first is "
-        f"better. {users} users, differences averaged over {int(frame['seeds'].max())} seeds; intervals from "
-        "resampling users, then seeds.",
+        f"better. {who}; intervals from resampling users, then seeds.",
         f"p: two-sided Wilcoxon signed-rank test, Holm's adjustment over the {len(frame)} cells of this "
         "table. d: mean over standard deviation of the users' differences.",
         f"Smallest difference these users could have shown (5 %, power 0.8): {unit.plain(small.min())} "

@@ -60,10 +60,17 @@ def _values(records: Iterable[Record], option: str) -> list[object]:
     return list(dict.fromkeys(tuple(v) if isinstance(v, list) else v for v in found))
 
 
-def header(records: Sequence[Record], *, track: str, search: Sequence[Record] = ()) -> html.Html:
+def header(
+    records: Sequence[Record],
+    *,
+    track: str,
+    search: Sequence[Record] = (),
+    deviations: Sequence[str] = (),
+) -> html.Html:
     """The conditions of one track of a table: data, split, selection, tuning, cost, deviations, freshness.
 
     `search` are the records of the tuning that chose the settings of this track; none if there was none.
+    `deviations` are ids that apply beside those that the records declare.
     """
     own = [r for r in records if r.track == track]
     if not own:
@@ -77,7 +84,7 @@ def header(records: Sequence[Record], *, track: str, search: Sequence[Record] = 
         "Tuning": _tuning(search, own),
         "Device": _each(r.device for r in own),
         "Cost": _cost(own),
-        "Deviations": _deviations(own),
+        "Deviations": _deviations(own, deviations),
         "Code": _freshness(own),
     }
     shown = {name: value for name, value in facts.items() if value}
@@ -132,6 +139,8 @@ def _split_ids(records: Sequence[Record]) -> str:
 
 def _reported(r: Record) -> str:
     kept = "the last epoch" if r.selection == "last" else f"the epoch with the {r.selection}"
+    if r.options.get("model") != "tanp":  # the one method with a latent variable
+        return f"{kept} of {r.epochs}"
     drawn = "latent variable drawn at test" if r.protocol["sample"] else "posterior mean at test"
     return f"{kept} of {r.epochs}; {drawn}"
 
@@ -170,8 +179,8 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-def _deviations(records: Sequence[Record]) -> str:
-    ids = {name for r in records for name in r.protocol["deviations"]}
+def _deviations(records: Sequence[Record], more: Sequence[str]) -> str:
+    ids = {name for r in records for name in r.protocol["deviations"]} | set(more)
     order = sorted(ids, key=lambda name: int(re.sub(r"\D", "", name) or 0))
     links = (f'<a href="{DEVIATIONS}#{escape(i.lower())}">{escape(i)}</a>' for i in order)
     return ", ".join(links) or "none declared"

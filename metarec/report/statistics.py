@@ -253,6 +253,7 @@ def compare(a: Sample, b: Sample) -> pd.DataFrame:
             "effect": effect,
             "n": n,
             "seeds": len(x),
+            "nested": nested,
             "detectable": [detectable(s, int(k)) for s, k in zip(sd, n, strict=True)],
             "sign": np.where(low > 0, "+", np.where(high < 0, "-", "0")),
             "relative": relative,

@@ -34,7 +34,8 @@ class Block:
 
     `dataset` and `setting` are the paper's words (`None`: any setting), `source` the name of the rating
     table on which a number of ours compares with the paper's. `where` keeps some of the records, see
-    `select`.
+    `select`. `whole` counts the ratings of that table where copies of a part of it are in use: on a part,
+    nothing compares.
     """
 
     dataset: str
@@ -42,11 +43,17 @@ class Block:
     source: str
     metrics: tuple[str, ...]
     where: Mapping[str, Any] = field(default_factory=dict)
+    whole: int | None = None
 
     @property
     def heading(self) -> str:
         """The block in words."""
         return f"{self.dataset}, {self.setting}" if self.setting else self.dataset
+
+    def compares(self, record: Record) -> bool:
+        """Whether a record is on the paper's own data."""
+        complete = self.whole is None or record.counts.get("ratings") == self.whole
+        return record.dataset == self.source and complete
 
 
 @dataclass(frozen=True)
@@ -54,8 +61,8 @@ class Layout:
     """How one table is laid out.
 
     `sections` maps a heading to row names, which are labels of records; `printed` gives the paper's name of
-    a row where it is another. `same` names pairs that rank alike by construction, with the reason.
-    `percent` says that the paper prints per cent.
+    a row where it is another, and `reads` its name of a metric where it is another. `same` names pairs that
+    rank alike by construction, with the reason. `percent` says that the paper prints per cent.
     """
 
     title: str
@@ -63,6 +70,7 @@ class Layout:
     blocks: tuple[Block, ...]
     sections: Mapping[str, tuple[str, ...]]
     printed: Mapping[str, str] = field(default_factory=dict)
+    reads: Mapping[str, str] = field(default_factory=dict)
     percent: bool = True
     decimals: int = 2
     same: Mapping[tuple[str, str], str] = field(default_factory=dict)
@@ -90,6 +98,15 @@ def select(records: Iterable[Record], where: Mapping[str, Any]) -> list[Record]:
         for r in records
         if all(value(r, k) in (v if isinstance(v, tuple) else (v,)) for k, v in where.items())
     ]
+
+
+def score(record: Record, metric: str) -> float:
+    """A mean metric of a record, nan if it has none. `pooled:RMSE` is the root of the mean squared error over
+    all query ratings, which all tasks having equally many makes the root of the mean of `MSE`.
+    """
+    if metric == "pooled:RMSE":
+        return float(np.sqrt(record.metrics.get("MSE", np.nan)))
+    return record.metrics.get(metric, np.nan)
 
 
 class Table(html.Html):
@@ -180,11 +197,11 @@ def _cells(
     for section, names in layout.sections.items():
         for method in names:
             own = select(records, {"method": method})
-            comparable = all(r.dataset == block.source for r in own)
+            comparable = all(block.compares(r) for r in own)
             for metric in block.metrics:
-                key = (layout.printed.get(method, method), metric)
+                key = (layout.printed.get(method, method), layout.reads.get(metric, metric))
                 value, decimals = printed.get(key, (np.nan, 0)) if not prefix else (np.nan, 0)
-                scores = np.array([scale * r.metrics.get(prefix + metric, np.nan) for r in own])
+                scores = np.array([scale * score(r, prefix + metric) for r in own])
                 scores = scores[~np.isnan(scores)]
                 ours = t_interval(scores) if len(scores) else None
                 word = verdict(value, decimals, ours, direction(metric), comparable=comparable)
@@ -265,10 +282,8 @@ def collapsed(found: Mapping[str, Sample]) -> list[tuple[str, str]]:
 
 def _explained(frame: pd.DataFrame, layout: Layout, prefix: str) -> list[str]:
     unit = "All values are per cent. " if layout.percent else ""
-    notes = [
-        f"{unit}Ours: mean over seeds ± half of its 95 % interval (Student's t); a row without ± has nothing "
-        "random in it."
-    ]
+    alone = "; a row without ± has nothing random in it" if (frame["seeds"] == 1).any() else ""
+    notes = [f"{unit}Ours: mean over seeds ± half of its 95 % interval (Student's t){alone}."]
     if prefix:
         notes.append("The paper prints no metric of this form, so there is nothing to compare with.")
     words = set(frame["verdict"])
@@ -278,7 +293,10 @@ def _explained(frame: pd.DataFrame, layout: Layout, prefix: str) -> list[str]:
             "to. Otherwise ours is better or worse."
         )
     if "not comparable" in words:
-        notes.append("Not comparable: not the paper's data (planted ratings), or a single run of ours.")
+        part = ", or only a part of them" if any(b.whole for b in layout.blocks) else ""
+        notes.append(
+            f"Not comparable: not the paper's data (planted ratings{part}), or a single run of ours."
+        )
     if "not run" in words:
         notes.append("Not run: a method of the paper that has no record here yet.")
     failed = frame[(frame["failed"] > 0) & (frame["seeds"] > 0)].groupby("method")["failed"].max()
@@ -297,7 +315,7 @@ def _render(frame: pd.DataFrame, layout: Layout, caption: str, notes: list[str])
         sections.setdefault(str(section), []).append((str(method), line))
     groups = [(b.heading, len(b.metrics)) for b in layout.blocks]
     return html.table(
-        [m for b in layout.blocks for m in b.metrics],
+        [m.replace("pooled:", "pooled ") for b in layout.blocks for m in b.metrics],
         sections,
         caption=caption,
         corner="Method",
