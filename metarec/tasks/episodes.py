@@ -47,7 +47,9 @@ class Episodes:
             raise ProtocolError(f"{name}: a row index lies outside the rating table; rebuild the episodes.")
         if len(np.unique(self.task)) != len(self.task):
             raise ProtocolError(f"{name}: a {self.by} owns two tasks; give each {self.by} one.")
-        if len(np.unique(self.rows)) != len(self.rows):
+        used = np.zeros(len(self.ratings), bool)
+        used[self.rows] = True
+        if used.sum() != len(self.rows):
             raise ProtocolError(f"{name}: a rating is used twice, so support and query are not disjoint.")
         if (self.n_query < 1).any() or (self.n_support < 0).any():
             raise ProtocolError(
