@@ -227,8 +227,9 @@ class Cells:
 
 def _level_with_a_floor(a: st.Sample, ground: Ground) -> bool:
     """Whether, in every metric, the interval of the gain over one and the same floor holds zero."""
-    shared = [
-        (s, [m for m in a.metrics if m in s.metrics]) for s in ground.floor_samples if s.label != a.label
+    signs = [
+        st.compare(a.only(shared), floor.only(shared))["sign"]
+        for floor in ground.floor_samples
+        if floor.label != a.label and (shared := [m for m in a.metrics if m in floor.defined])
     ]
-    signs = [st.compare(a.only(own), s.only(own))["sign"] for s, own in shared if own]
-    return any(len(sign) > 0 and bool((sign == "0").all()) for sign in signs)
+    return any(bool((sign == "0").all()) for sign in signs)

@@ -71,6 +71,12 @@ class Sample:
         """Whether each seed has users of its own."""
         return len(set(self.splits)) > 1
 
+    @property
+    def defined(self) -> tuple[str, ...]:
+        """Metrics with a value for some user; a ranker has no errors of ratings."""
+        there = (~np.isnan(self.values)).any((0, 1))
+        return tuple(m for m, k in zip(self.metrics, there, strict=True) if k)
+
     def only(self, metrics: Sequence[str]) -> Sample:
         """The same with fewer metrics."""
         columns = [self.metrics.index(m) for m in metrics]
@@ -226,7 +232,7 @@ def compare(a: Sample, b: Sample) -> pd.DataFrame:
     difference they could have shown, `relative` (with an interval of its own) the gain over the mean of
     `b`.
     """
-    defined = [m for k, m in enumerate(a.metrics) if all((~np.isnan(s.values[..., k])).any() for s in (a, b))]
+    defined = [m for m in a.metrics if m in a.defined and m in b.defined]
     a, b = a.only(defined), b.only(defined)
     x, y = aligned(a, b)
     nested = a.nested or b.nested
