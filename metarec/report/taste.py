@@ -24,16 +24,23 @@ def support_of(episodes: Episodes, task: int) -> dict[Any, float]:
     return dict(zip(ratings.items[ratings.item[rows]].tolist(), ratings.label[rows].tolist(), strict=True))
 
 
+def someone_else(episodes: Episodes, task: int) -> int:
+    """The first task whose user belongs to another planted group than that of `task`."""
+    assert episodes.ratings.truth is not None
+    group = episodes.ratings.truth.user_group[episodes.task]
+    return int(np.argmax(group != group[task]))
+
+
 def plays(ratings: Ratings, given: Mapping[Any, float]) -> html.Html:
     """What somebody played: liked items first, with their fields."""
     rows = []
     for liked in (True, False):
         chosen = [item for item, label in given.items() if (label > 0) == liked]
         words = "liked" if liked else "passed over"
-        rows.append((words, [f"{len(chosen)}", _items(chosen), _common(ratings, chosen)]))
+        rows.append((f"{words} ({len(chosen)})", [_items(chosen), _common(ratings, chosen)]))
     caption = "Twenty plays" if len(given) == 20 else f"{len(given)} plays"
-    columns = ["", "Songs", "Their most frequent genres"]
-    return html.Html(html.table(columns, {"": rows}, caption=caption, corner=""), caption)
+    columns = ["Songs", "Most frequent genres"]
+    return html.Html(html.table(columns, {"": rows}, caption=caption, corner="Play"), caption)
 
 
 def ranked(ratings: Ratings, found: pd.DataFrame) -> html.Html:
@@ -88,20 +95,23 @@ def learning(model: Recommender, term: str = "reconstruction") -> Figure:
 
 
 def lists(
-    models: Mapping[str, Recommender], people: Mapping[str, tuple[Any, Mapping[Any, float]]], k: int = 10
+    models: Mapping[str, Recommender], episodes: Episodes, people: Mapping[str, int], k: int = 10
 ) -> Figure:
-    """For each person (raw id and plays): where the items of each list lie on the planted scale of liking.
+    """For each person (a task): where the items of each list lie on the planted scale of liking.
 
     The dashed line is the person's own k-th best unseen item: marks to the right of it are hits.
     """
     fig, axes = style.panels(1, len(people), height=3.6, sharey=True)
-    for ax, (title, (user, given)) in zip(axes[0], people.items(), strict=True):
+    for ax, (title, task) in zip(axes[0], people.items(), strict=True):
+        given = support_of(episodes, task)
+        user = episodes.ratings.users[episodes.task[task]]
+        truth = _truth(episodes.ratings, user)
         for n, (name, model) in enumerate(models.items()):
             found = model.recommend(given, k=k, user=user)
-            chance = _truth(model.ratings, user)[found["item"]]
-            ax.plot(chance, found.index + 0.2 * n, **_look(n) | {"linestyle": "none"}, label=name)
-        unseen = _truth(model.ratings, user).drop(list(given))
-        ax.axvline(unseen.nlargest(k).iloc[-1], color=style.MUTED, linewidth=1.3, linestyle=style.DASHES[1])
+            look = _look(n) | {"linestyle": "none"}
+            ax.plot(truth[found["item"]], found.index + 0.2 * n, **look, label=name)
+        last = truth.drop(list(given)).nlargest(k).iloc[-1]
+        ax.axvline(last, color=style.MUTED, linewidth=1.3, linestyle=style.DASHES[1])
         ax.set_xlim(-0.03, 1.03)
         style.label_axes(ax, x="true chance of liking the song", y="", title=title)
     axes[0, 0].set_ylabel("rank in the list")
@@ -159,10 +169,10 @@ def by_plays(
 
 def scoreboard(found: pd.DataFrame, k: int = 10) -> html.Html:
     """The frame of `newcomers` as a table."""
-    rows = [
-        (row["method"], [f"{row['hits']:.0f} %", f"{row['low']:.0f} to {row['high']:.0f} %"])
-        for row in found.to_dict("records")
-    ]
+    rows = []
+    for row in found.to_dict("records"):
+        between = f"{row['low']:.0f} to {row['high']:.0f} %" if row["high"] > row["low"] else "exact"
+        rows.append((row["method"], [f"{row['hits']:.0f} %", between]))
     caption = f"Share of a newcomer's {k} best new songs among the {k} recommended"
     columns = ["Found", "95 % interval over newcomers"]
     return html.Html(html.table(columns, {"": rows}, caption=caption, corner="Ranked by"), caption, found)
