@@ -225,3 +225,12 @@ def test_a_group_that_fails_loses_no_other(tmp_path: Path, capsys: pytest.Captur
         run_all([small(0, "broken", clustres=3), small(0)], store, quiet=True)
     assert [r.method for r in store.read("tanp", "trial")] == ["TaNP"]
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_redo_trains_again_only_what_older_code_recorded(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    (fresh, old) = run_all([small(0), small(1)], store, quiet=True)
+    store.add(replace(old, code_hash="older", finished="long ago"))
+    again = run_all([small(0), small(1)], store, quiet=True, redo=True)
+    assert again[0] == fresh
+    assert again[1].code_hash == fresh.code_hash and again[1].finished != "long ago"

@@ -51,15 +51,18 @@ def run_all(
     max_replicas: int = 8,
     scratch: Path | None = None,
     quiet: bool | None = None,
+    redo: bool = False,
 ) -> list[Record]:
     """Do every run that has no record yet and return the records of all of them, in the order of `runs`.
 
     Groups of runs that differ only by seed (or by a setting that may vary between replicas) train as one
     program of at most `max_replicas`. `jobs` groups at a time, by joblib: `backend` is loky, or dask or ray
     for a cluster. A group is recorded as soon as it is done; an interrupted one goes on from its checkpoint
-    in `scratch`.
+    in `scratch`. With `redo`, what other code than the present has recorded is trained again.
     """
     have = {r.key: r for r in _existing(runs, store)}
+    if redo:
+        have = {key: r for key, r in have.items() if not _stale(r)}
     todo = [run for run in runs if run.key not in have]
     groups = list(pack(todo, max_replicas))
     chosen = pick_device(device)
@@ -338,6 +341,11 @@ def _work(
         return len(group), [f"{group[0].label} ({group[0].protocol.track}): {type(error).__name__}: {error}"]
     Store(root).add_all([record for record, _ in finished], [users for _, users in finished])
     return len(group), []
+
+
+def _stale(record: Record) -> bool:
+    """Whether the code behind a record has changed since."""
+    return record.code_hash != provenance.code_hash(locate(record.options["model"])[0])
 
 
 def _announce(bar: tqdm, group: list[Run]) -> None:
