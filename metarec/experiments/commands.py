@@ -34,6 +34,7 @@ def add_run(commands: Any) -> None:
     p.add_argument(
         "--results", type=Path, help="folder of the records (default: results/, or METAREC_RESULTS)"
     )
+    p.add_argument("--redo", action="store_true", help="train again what older code has recorded")
     p.add_argument("--quiet", action="store_true", help="no progress line")
     p.set_defaults(run=run)
 
@@ -79,6 +80,7 @@ def run(args: argparse.Namespace) -> int:
         max_replicas=args.replicas,
         scratch=scratch_root(),
         quiet=args.quiet,
+        redo=args.redo,
     )
     print(f"{args.experiment}: {len(records)} runs recorded under {root}")
     return 0
