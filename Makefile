@@ -65,8 +65,8 @@ lock: $(STAMP) ## solve requirements.lock again from pyproject.toml (UPGRADE=--u
 		--generate-hashes --no-annotate --custom-compile-command "make lock" --output-file requirements.lock
 
 .PHONY: bench
-bench: $(STAMP) ## measure throughput against the one-task-at-a-time loop
-	for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+bench: $(STAMP) ## measure what training costs, against a loop over tasks, into results/benchmarks
+	$(BIN)/python -m benchmarks
 
 .PHONY: clean
 clean: ## remove what the build wrote (the virtual environment stays)

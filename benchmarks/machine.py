@@ -1,0 +1,121 @@
+"""The machine: what it is, how long something takes on it, and how much memory it needs meanwhile."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+
+def describe(device: torch.device) -> dict[str, Any]:
+    """What a reader needs to judge the figures by."""
+    gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
+    return {
+        "device": device.type,
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "load_before": round(os.getloadavg()[0], 2),
+        "gpu": gpu,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+    }
+
+
+def seconds(run: Callable[[], object], device: torch.device) -> float:
+    """Wall time of one call, to the end of what it launched."""
+    _wait(device)
+    start = time.perf_counter()
+    run()
+    _wait(device)
+    return time.perf_counter() - start
+
+
+class Turns(NamedTuple):
+    """Seconds of each turn of a run, and the number of threads it had."""
+
+    seconds: list[float]
+    threads: int
+
+
+def alternate(
+    runs: Mapping[Any, Callable[[], object]], device: torch.device, rounds: int, most: float = 8.0
+) -> dict[Any, Turns]:
+    """Time runs in turns, round by round, so that all see the machine in the same mood.
+
+    A first round warms up, and finds for each run whether one thread or all serve it better: small loops lose
+    by a second thread what large products gain. A run that has had `most` seconds sits out the later rounds.
+    """
+    every = torch.get_num_threads()
+    taken = {name: Turns([], _threads(run, device, every)) for name, run in runs.items()}
+    for _ in range(rounds):
+        for name, run in runs.items():
+            if sum(taken[name].seconds) <= most:
+                torch.set_num_threads(taken[name].threads)
+                taken[name].seconds.append(seconds(run, device))
+    torch.set_num_threads(every)
+    return taken
+
+
+def _threads(run: Callable[[], object], device: torch.device, every: int) -> int:
+    run()
+    if device.type == "cuda" or every == 1:
+        return every
+    found = {}
+    for threads in (1, every):
+        torch.set_num_threads(threads)
+        found[threads] = seconds(run, device)
+    torch.set_num_threads(every)
+    return min(found, key=lambda threads: found[threads])
+
+
+@contextmanager
+def peak(device: torch.device) -> Iterator[dict[str, float]]:
+    """Most memory held in the block above what was held at its start, `mib`, of the GPU or of the process."""
+    found: dict[str, float] = {}
+    before: float
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        yield found
+        torch.cuda.synchronize(device)
+        found["mib"] = (torch.cuda.max_memory_allocated(device) - before) / 2**20
+    else:
+        gc.collect()
+        ctypes.CDLL(None).malloc_trim(0)  # hand free memory back, so that it counts when it is used again
+        RESET.write_text("5")  # the kernel's way to set the high-water mark back to the present size
+        before = _resident("VmRSS")
+        yield found
+        found["mib"] = (_resident("VmHWM") - before) / 2**10
+
+
+def _resident(name: str) -> float:
+    """Resident memory in KiB: `VmRSS` now, `VmHWM` at its highest."""
+    line = next(row for row in STATUS.read_text().splitlines() if row.startswith(name))
+    return float(line.split()[1])
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
