@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import numpy as np
+
+from metarec.records import Store
 from metarec.report.claims import Ledger
+from metarec.report.contrasts import Setting
+from metarec.report.courses import Course
 from metarec.report.pnmta_names import (
     ALL24,
     EIGHT,
@@ -16,14 +21,32 @@ from metarec.report.pnmta_names import (
     PLACES,
     PNMTA,
     PRINTED,
+    SHARE,
+    SIZE,
+    STEP,
+    SUPPORT,
     WHOLE,
     names_of,
     on_set,
 )
 from metarec.report.pnmta_rules import RULES
-from metarec.report.tables import Block, Layout
+from metarec.report.tables import Block, Layout, paper_values, select
 
-__all__ = ["DEVIATIONS", "FOUR", "LEDGER", "PAIRS", "READINGS", "TABLE2", "TABLE3", "on_set"]
+__all__ = [
+    "DEVIATIONS",
+    "FIG4",
+    "FIG5",
+    "FIG6",
+    "FIG7",
+    "FOUR",
+    "LEDGER",
+    "PAIRS",
+    "READINGS",
+    "TABLE2",
+    "TABLE3",
+    "floors",
+    "on_set",
+]
 
 FOUR = ("MAE", "RMSE", "NDCG@3", "NDCG@5")
 OTHER_READINGS: Mapping[str, str] = {"pooled:RMSE": "RMSE", "NDCG-exp@3": "NDCG@3", "NDCG-exp@5": "NDCG@5"}
@@ -80,6 +103,51 @@ TABLE3 = Layout(
     percent=False,
     decimals=4,
 )
+
+_PRINTED = paper_values("pnmta_table2").query("metric == 'MAE'")
+_AT_DEFAULT = {
+    str(name): dict(zip(rows["method"], rows["value"].astype(float), strict=True))
+    for name, rows in _PRINTED.groupby("dataset")
+}
+
+
+def _course(setting: Setting, methods: tuple[str, ...], *pairs: tuple[str, str]) -> Course:
+    sets = {name: _block(name, ("MAE",)) for name in PAPER_SETS}
+    return Course(setting, methods, pairs, sets, _AT_DEFAULT)
+
+
+BIAS = "Damped user + item bias"
+FIG4 = _course(
+    SUPPORT,
+    ("MeLU", MAML_PT, NO_PT, PNMTA, BIAS),
+    (PNMTA, "MeLU"),
+    (PNMTA, MAML_PT),
+    (PNMTA, NO_PT),
+    (PNMTA, BIAS),
+)
+FIG5 = _course(
+    SHARE, ("MeLU", PNMTA, FULL, BIAS), (PNMTA, "MeLU"), (FULL, "MeLU"), (FULL, PNMTA), (PNMTA, BIAS)
+)
+FIG6 = _course(SIZE, (MAML_PT, NO_PT, PNMTA), (PNMTA, MAML_PT), (PNMTA, NO_PT))
+FIG7 = _course(STEP, (MAML_PT, NO_PT, PNMTA), (PNMTA, MAML_PT), (PNMTA, NO_PT))
+
+
+def floors(
+    store: Store, *, track: str, labels: Sequence[str] = ("Item mean", BIAS)
+) -> dict[str, dict[str, float]]:
+    """MAE of floors on the test users of Table 2, by data set: mean over seeds, for horizontal lines."""
+    found: dict[str, dict[str, float]] = {}
+    for name in PAPER_SETS:
+        there = select(
+            store.read("pnmta", "table2"),
+            {"dataset": names_of(name), "track": track, "method": tuple(labels)},
+        )
+        for label in labels:
+            scores = [r.metrics["MAE"] for r in there if r.method == label]
+            if scores:
+                found.setdefault(name, {})[label.lower()] = float(np.mean(scores))
+    return found
+
 
 LEDGER = Ledger(
     paper="pnmta",

@@ -22,7 +22,7 @@ class Ranked:
     """For each metric, the method at a place in the order by mean over seeds.
 
     `place` is 0 for the best, 1 for the worst, 0.5 for the median (of an even number, the worse of the two);
-    it counts among those that were run.
+    it counts among those that were run. One whose seeds all diverged has no rank.
     """
 
     labels: tuple[str, ...]
@@ -31,7 +31,8 @@ class Ranked:
 
     def missing(self, ground: Ground) -> list[str]:
         """Those of the methods that were not run."""
-        return [label for label in self.labels if label not in ground.samples]
+        run = {r.method for r in ground.own}
+        return [label for label in self.labels if label not in run]
 
     def fill(self, ground: Ground, metrics: Sequence[str]) -> st.Sample | None:
         """A sample put together metric by metric, over the seeds that all of them have."""

@@ -1,0 +1,223 @@
+"""An error along a setting, on each data set: the methods, and paired below them who gains on whom."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from metarec.errors import RecordError
+from metarec.records import Record, Store
+from metarec.report import html, style
+from metarec.report import statistics as st
+from metarec.report.contrasts import Setting
+from metarec.report.pnmta_names import FLOORS
+from metarec.report.tables import Block, select
+
+
+@dataclass(frozen=True)
+class Course:
+    """What a figure shows: a setting, methods, pairs to compare, and the data sets, one block each.
+
+    `printed` holds the paper's values at the default setting, by data set and method; they are drawn where
+    the block says that ours compare.
+    """
+
+    setting: Setting
+    methods: tuple[str, ...]
+    pairs: tuple[tuple[str, str], ...]
+    sets: Mapping[str, Block]
+    printed: Mapping[str, Mapping[str, float]]
+    metric: str = "MAE"
+
+
+def means(records: Sequence[Record], course: Course, *, track: str) -> pd.DataFrame:
+    """Row by run: `dataset, method, value, seed, score, compares`; `RecordError` if there is none."""
+    rows = [
+        {
+            "dataset": name,
+            "method": r.method,
+            "value": value,
+            "seed": r.seed,
+            "score": r.metrics[course.metric],
+            "compares": block.compares(r),
+        }
+        for name, block in course.sets.items()
+        for value in course.setting.values
+        for r in select(records, {**block.where, "track": track, course.setting.path: value})
+        if r.method in course.methods
+    ]
+    if not rows:
+        raise RecordError(f"no {track} record varies {course.setting.path!r}; run the experiment first.")
+    return pd.DataFrame(rows)
+
+
+def gains(records: Sequence[Record], store: Store, course: Course, *, track: str) -> pd.DataFrame:
+    """`statistics.compare` of each pair at each value of each data set, Holm over all rows."""
+    found = []
+    for name, block in course.sets.items():
+        for value in course.setting.values:
+            own = select(records, {**block.where, "track": track, course.setting.path: value})
+            there = st.samples(own, store, [course.metric]) if own else {}
+            for a, b in course.pairs:
+                if a in there and b in there:
+                    found.append(st.compare(there[a], there[b]).assign(dataset=name, value=value))
+    if not found:
+        raise RecordError(f"no pair of methods was run on the same {track} setting.")
+    return st.holm(pd.concat(found, ignore_index=True))
+
+
+def figure(
+    records: Sequence[Record],
+    store: Store,
+    course: Course,
+    *,
+    track: str,
+    levels: Mapping[str, Mapping[str, float]] | None = None,
+) -> Figure:
+    """Above, the error of each method: mean, interval over seeds, every seed; below, paired gains.
+
+    `levels` are horizontal lines, by data set: a word and a height.
+    """
+    frame, paired = means(records, course, track=track), gains(records, store, course, track=track)
+    sets = [name for name in course.sets if (frame["dataset"] == name).any()]
+    fig, axes = style.panels(2, len(sets), height=2.9, sharex=True)
+    for (upper, lower), name in zip(axes.T, sets, strict=True):
+        here = frame[frame["dataset"] == name]
+        methods = [m for m in course.methods if (here["method"] == m).any()]
+        for n, method in enumerate(methods):
+            _errors(upper, here[here["method"] == method], course, name, _shift(n, len(methods)))
+        for n, (a, b) in enumerate(course.pairs):
+            rows = paired[(paired["dataset"] == name) & (paired["a"] == a) & (paired["b"] == b)]
+            _gains(lower, rows, course, n, _shift(n, len(course.pairs)))
+        for n, (word, height) in enumerate((levels or {}).get(name, {}).items()):
+            upper.axhline(height, color=style.MUTED, ls=style.DASHES[1 + n], lw=1.3, label=word, zorder=1)
+        lower.axhline(0, color=style.INK, linewidth=1)
+        values = course.setting.values
+        lower.set_xticks(range(len(values)), [f"{v:g}" for v in values])
+        lower.set_xlim(-0.5, len(values) - 0.5)
+        style.label_axes(upper, x="", y="", title=name)
+        style.label_axes(lower, x=course.setting.label, y="", x_unit=course.setting.unit)
+        for ax in (upper, lower):
+            ax.grid(axis="x", visible=False)
+    axes[0, 0].set_ylabel(course.metric)
+    axes[1, 0].set_ylabel(f"gain in {course.metric}")
+    handles = style.handles(fig)
+    fig.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=2)
+    return style.done(fig)
+
+
+def table(records: Sequence[Record], store: Store, course: Course, *, track: str) -> html.Html:
+    """The numbers of the figure: means with half of their intervals, gains with theirs and Holm's p."""
+    frame, paired = means(records, course, track=track), gains(records, store, course, track=track)
+    places = [
+        (name, value)
+        for name in course.sets
+        if (frame["dataset"] == name).any()
+        for value in course.setting.values
+    ]
+    errors = {
+        method: [_mean(frame, name, value, method) for name, value in places] for method in course.methods
+    }
+    compared = {
+        f"{a} − {b}": [_gain(paired, name, value, a, b) for name, value in places] for a, b in course.pairs
+    }
+    sections = {f"{course.metric}, mean of the seeds": errors, "Paired gain": compared}
+    counts = {name: sum(p[0] == name for p in places) for name in dict.fromkeys(n for n, _ in places)}
+    notes = [
+        "Mean over seeds ± half of its 95 % interval (Student's t). Gains: positive, the first is better; "
+        "bootstrap interval over users, then seeds; p by Wilcoxon's test with Holm's adjustment over the "
+        f"{len(paired)} gains."
+    ]
+    lost = frame[frame["score"].isna()]
+    notes += [
+        f"{escape(str(method))}: {len(rows)} runs diverged and are left out."
+        for method, rows in lost.groupby("method", sort=False)
+    ]
+    caption = f"{course.metric} by {course.setting.label}, {track} track"
+    rendered = html.table(
+        [f"{value:g}" for _, value in places],
+        {heading: list(rows.items()) for heading, rows in sections.items()},
+        caption=caption,
+        corner="Method",
+        groups=list(counts.items()) if len(counts) > 1 else (),
+        notes=notes,
+        kind="results",
+    )
+    return html.Html(rendered, caption, paired)
+
+
+def _mean(frame: pd.DataFrame, name: str, value: float, method: str) -> str:
+    own = frame[(frame["dataset"] == name) & (frame["value"] == value) & (frame["method"] == method)]
+    scores = own["score"].dropna()
+    if own.empty:
+        return html.badge("not run")
+    if scores.empty:
+        return "n/a"
+    found = st.t_interval(scores)
+    half = "" if np.isnan(found.high) else f" <small>± {html.number(found.high - found.mean, 4)}</small>"
+    return f'<span class="ours">{html.number(found.mean, 4)}{half}</span>'
+
+
+def _gain(paired: pd.DataFrame, name: str, value: float, a: str, b: str) -> str:
+    own = paired[(paired["dataset"] == name) & (paired["value"] == value)]
+    own = own[(own["a"] == a) & (own["b"] == b)]
+    if own.empty:
+        return html.badge("not run")
+    row = own.iloc[0]
+    low, high = html.signed(row["low"], 4), html.signed(row["high"], 4)
+    return (
+        f'<span class="ours">{html.signed(row["gain"], 4)}</span><br>'
+        f'<span class="paper">[{low}, {high}]<br>p {html.probability(row["holm"])}</span>'
+    )
+
+
+def _errors(ax: Axes, own: pd.DataFrame, course: Course, name: str, shift: float) -> None:
+    method = str(own["method"].iloc[0])
+    look = _look(course.methods.index(method), method)
+    place = {value: x + shift for x, value in enumerate(course.setting.values)}
+    kept = own.dropna()
+    there = [value for value in course.setting.values if (kept["value"] == value).any()]
+    spots = {value: st.t_interval(kept.loc[kept["value"] == value, "score"]) for value in there}
+    x = [place[value] for value in spots]
+    half = [s.high - s.mean for s in spots.values()]
+    ax.errorbar(x, [s.mean for s in spots.values()], yerr=half, **look, label=method, zorder=3)
+    dots = kept["value"].map(place) + 0.05
+    ax.plot(dots, kept["score"], ".", color=look["color"], alpha=0.45, markersize=3.5, zorder=2)
+    printed = course.printed.get(name, {}).get(method)
+    if printed is not None and own["compares"].all():
+        ring: dict[str, Any] = {"mfc": "none", "mec": style.ROLES["paper"], "mew": 1.8, "ms": 9, "ls": "none"}
+        at = place[course.setting.default]
+        ax.plot(at, printed, look["marker"], **ring, label="printed in Table 2, at the default", zorder=4)
+
+
+def _gains(ax: Axes, rows: pd.DataFrame, course: Course, n: int, shift: float) -> None:
+    """Filled where Holm's adjustment leaves the difference standing, open where it does not."""
+    look = style.series(_ORDER[n]) | {"linestyle": "none"}
+    order = {value: x + shift for x, value in enumerate(course.setting.values)}
+    for k, row in enumerate(rows.to_dict("records")):
+        sure = row["holm"] < 1 - st.LEVEL
+        bars = [[row["gain"] - row["low"]], [row["high"] - row["gain"]]]
+        word = f"gain of {row['a']} over {row['b']}" if k == 0 else None
+        face = look["color"] if sure else style.CARD
+        ax.errorbar(order[row["value"]], row["gain"], yerr=bars, **look, mfc=face, label=word)
+
+
+_ORDER = (0, 2, 3, 4, 5)  # the palette without orange, which is the paper's
+
+
+def _look(n: int, method: str) -> dict[str, Any]:
+    if method in FLOORS:
+        return {"color": style.MUTED, "linestyle": style.DASHES[2], "marker": "x"}
+    return style.series(_ORDER[n])
+
+
+def _shift(n: int, count: int) -> float:
+    """Side by side, so that intervals do not cover one another."""
+    return 0.14 * (n - (count - 1) / 2)

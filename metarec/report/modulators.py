@@ -1,0 +1,102 @@
+"""Table 3 of PNMTA: eight encoder settings by three predictor settings, as tables and as heat maps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from metarec.records import Record, Store
+from metarec.report import html, style
+from metarec.report.pnmta_names import COLUMNS, ROWS
+from metarec.report.tables import Layout, Table, build
+
+
+class Grid(html.Html):
+    """Table 3, one table a data set; `table` is the long form it is laid out from."""
+
+    def __init__(self, table: Table):
+        self.table = table
+        sets = dict.fromkeys(table.frame["dataset"])
+        shown = "".join(_grid(table, name) for name in sets) + html.remarks(table.notes)
+        super().__init__(shown, table.text, table.frame)
+
+
+def grid(records: Sequence[Record], store: Store, layout: Layout, *, track: str) -> Grid:
+    """Predictor settings by encoder settings, as the paper prints them, with ranks among the 24."""
+    return Grid(build(records, store, layout, track=track))
+
+
+def _grid(table: Table, dataset: str) -> str:
+    here = table.frame[table.frame["dataset"] == dataset]
+    here = here.assign(rank=here["ours"].rank())
+    cells = {row["method"]: row for row in here.to_dict("records")}
+    rows = [
+        (word, [_cell(cells[f"PNMTA {encoder} {predictor}"], table.layout.decimals) for encoder in COLUMNS])
+        for predictor, word in ROWS.items()
+    ]
+    caption = f"{table.layout.title}, {dataset}, {table.track} track"
+    return html.table(list(COLUMNS.values()), {"": rows}, caption=caption, corner="Predictor", kind="results")
+
+
+def _cell(cell: Mapping[Any, Any], decimals: int) -> str:
+    lines = []
+    if cell["seeds"]:
+        half = cell["high"] - cell["ours"]
+        spread = "" if np.isnan(half) else f" <small>± {html.number(half, decimals)}</small>"
+        place = f"rank {cell['rank']:.0f}"
+        lines += [f'<span class="ours">{html.number(cell["ours"], decimals)}{spread}</span>', place]
+    printed = f"paper {html.number(cell['paper'], int(cell['decimals']))}"
+    if cell["seeds"]:
+        printed += f"<br>Δ {html.signed(cell['delta'], decimals)}"
+    lines += [f'<span class="paper">{printed}</span>', html.badge(cell["verdict"] or "not run")]
+    return "<br>".join(lines)
+
+
+def heatmaps(shown: Grid, *, limit: float = 4.0) -> Figure:
+    """The paper's grid and ours, each as per cent above or below its own mean, on one scale (± `limit`).
+
+    Every cell holds its number; the best of a grid is framed.
+    """
+    frame = shown.frame
+    panels = [
+        (dataset, side)
+        for dataset in dict.fromkeys(frame["dataset"])
+        for side in ("paper", "ours")
+        if frame.loc[frame["dataset"] == dataset, side].notna().any()
+    ]
+    fig, axes = style.panels(len(panels), 1, height=1.55)
+    scale = Normalize(-limit, limit)
+    for ax, (dataset, side) in zip(axes[:, 0], panels, strict=True):
+        here = frame[frame["dataset"] == dataset].set_index("method")[side]
+        values = np.array([[here[f"PNMTA {e} {p}"] for e in COLUMNS] for p in ROWS])
+        image = _panel(ax, values, scale)
+        style.label_axes(ax, x="", y="", title=f"{dataset}, {side if side == 'paper' else 'ours'}")
+    axes[-1, 0].set_xlabel("encoder modulator")
+    bar = fig.colorbar(image, ax=axes, shrink=0.5, pad=0.02, extend="both")
+    bar.set_label("MAE against the mean of the grid (%)")
+    bar.outline.set_visible(False)
+    return style.done(fig)
+
+
+def _panel(ax: Axes, values: np.ndarray, scale: Normalize) -> Any:
+    relative = 100 * (values / np.nanmean(values) - 1)
+    image = ax.imshow(relative, cmap=f"{style.DIVERGING}_r", norm=scale, aspect="auto")
+    for (row, column), value in np.ndenumerate(values):
+        text = "–" if np.isnan(value) else f"{value:.4f}"
+        red, green, blue, _ = image.cmap(scale(relative[row, column]))
+        dark = 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.45
+        ax.text(column, row, text, ha="center", va="center", fontsize=9, color="white" if dark else style.INK)
+    if not np.isnan(values).all():
+        row, column = np.unravel_index(np.nanargmin(values), values.shape)
+        frame = Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=style.INK, linewidth=2.2)
+        ax.add_patch(frame)
+    ax.set_xticks(range(values.shape[1]), list(COLUMNS.values()))
+    ax.set_yticks(range(values.shape[0]), list(ROWS.values()))
+    ax.grid(visible=False)
+    return image
