@@ -14,21 +14,29 @@ from metarec.records import Record
 from metarec.report import style
 from metarec.report.tables import Table
 
-# Vertical lines of the dot plot: which method, its dash pattern and its word.
-LINES: Mapping[str, tuple[str, tuple[int, tuple[float, ...]]]] = {
+# Vertical lines of the dot plot: which method, its word and its dash pattern.
+Lines = Mapping[str, tuple[str, tuple[int, tuple[float, ...]]]]
+LINES: Lines = {
     "Random ranker": ("random ranker", (0, (1.5, 1.2))),
     "Popularity": ("popularity", (0, (5, 1.5))),
     "Oracle": ("ceiling", (0, ())),
 }
 
 
-def dots(records: Sequence[Record], table: Table, metrics: Sequence[str], *, track: str) -> Figure:
+def dots(
+    records: Sequence[Record],
+    table: Table,
+    metrics: Sequence[str],
+    *,
+    track: str,
+    lines: Lines = LINES,
+) -> Figure:
     """One panel a metric, one row a method: its seeds, mean and interval, the paper's value as an open mark.
 
-    The random ranker, popularity and the ceiling are lines, or a number at the edge where they lie outside
-    what is shown. Where our data are not the paper's, its values are left out.
+    The random ranker, popularity and the ceiling, or whatever `lines` names, are lines, or a number at the
+    edge where they lie outside what is shown. Where our data are not the paper's, its values are left out.
     """
-    frame = table.frame[~table.frame["method"].isin(LINES)]
+    frame = table.frame[~table.frame["method"].isin(lines)]
     if (frame["verdict"] == "not comparable").any():
         frame = frame.assign(paper=np.nan)
     shown = frame.dropna(subset=["paper", "ours"], how="all")
@@ -41,7 +49,7 @@ def dots(records: Sequence[Record], table: Table, metrics: Sequence[str], *, tra
         for y, method in enumerate(rows):
             scores = [scale * r.metrics[table.prefix + metric] for r in own if r.method == method]
             _row(ax, len(rows) - 1 - y, here.loc[method], scores)
-        _lines(ax, table.frame[table.frame["metric"] == metric].set_index("method")["ours"])
+        _lines(ax, table.frame[table.frame["metric"] == metric].set_index("method")["ours"], lines)
         unit = "%" if table.layout.percent else None
         style.label_axes(ax, x=f"{table.prefix.replace('std:', 'standard ')}{metric}", y="", x_unit=unit)
         ax.grid(axis="y", visible=False)
@@ -77,14 +85,14 @@ def _row(ax: Axes, y: int, cell: pd.Series, own: Sequence[float]) -> None:
         )
 
 
-def _lines(ax: Axes, ours: pd.Series) -> None:
+def _lines(ax: Axes, ours: pd.Series, lines: Lines) -> None:
     """The lines that fall among the dots (popularity always does), and the others as numbers at the edge."""
     low, high = ax.get_xlim()
     popularity = ours.get("Popularity", np.nan)
     if not np.isnan(popularity):
         low, high = min(low, popularity), max(high, popularity)
     ax.set_xlim(low, high)
-    for method, (word, dashes) in LINES.items():
+    for method, (word, dashes) in lines.items():
         value = ours.get(method, np.nan)
         if np.isnan(value):
             continue

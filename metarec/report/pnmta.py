@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from metarec.records import Store
+from metarec.report import figures
 from metarec.report.claims import Ledger
 from metarec.report.contrasts import Setting
 from metarec.report.courses import Course
@@ -40,6 +41,7 @@ __all__ = [
     "FIG7",
     "FOUR",
     "LEDGER",
+    "LINES",
     "PAIRS",
     "READINGS",
     "TABLE2",
@@ -50,6 +52,9 @@ __all__ = [
 
 FOUR = ("MAE", "RMSE", "NDCG@3", "NDCG@5")
 OTHER_READINGS: Mapping[str, str] = {"pooled:RMSE": "RMSE", "NDCG-exp@3": "NDCG@3", "NDCG-exp@5": "NDCG@5"}
+
+# Beside the usual ones: what two numbers, the user's and the item's bias, reach.
+LINES = {**figures.LINES, "Damped user + item bias": ("user + item bias", (0, (6, 1.5, 1.5, 1.5)))}
 
 # Which deviations part the two tracks of this paper, see the deviations page.
 DEVIATIONS = ("D22",)
