@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,9 @@ import torch
 
 from benchmarks import planted
 from benchmarks.cases import BATCH, Row, Size
-from benchmarks.machine import alternate, peak
+from benchmarks.machine import alternate, peak, seconds
 from benchmarks.stacks import Training
+from metarec.batching import Inputs, Key
 from metarec.data import Ratings
 from metarec.tasks import EpisodeTensors, Splits
 
@@ -26,6 +28,9 @@ GROWING: dict[str, tuple[str, dict[str, Any]]] = {
 
 def interactions(device: torch.device, size: Size) -> Iterator[Row]:
     """From rows to episodes to the device, and an epoch of training, for more and more interactions."""
+    few = planted.episodes(planted.frame(1_000))
+    for model, options in GROWING.values():
+        epoch(model, options, *few, device, 1)  # what libraries load on first use is nobody's memory
     for n in size.interactions:
         table = planted.frame(n)
         with peak(device) as on_device, peak(torch.device("cpu")) as memory:
@@ -52,25 +57,39 @@ def interactions(device: torch.device, size: Size) -> Iterator[Row]:
 def epoch(
     model: str, options: dict[str, Any], ratings: Ratings, splits: Splits, device: torch.device, steps: int
 ) -> Row:
-    """Seconds of one epoch: the preparation in full, then as many steps as there are, each as long as the
-    median of `steps` of them. Memory includes the model, its gradients and Adam's state.
+    """Seconds of one epoch: its preparation, and as many steps as it has, of which `steps` are timed.
+
+    Memory includes the model, its gradients and Adam's state.
     """
     with peak(device) as memory:
         training = Training(model, ratings, splits, device, window=1, **options)
         training.epoch(4)
-    runs = {n: lambda n=n: training.epoch(n) for n in (0, steps)}
-    taken = {n: np.array(turns.seconds) for n, turns in alternate(runs, device, 3).items()}
-    each = (taken[steps] - taken[0]) / min(steps, training.steps)
-    total = taken[0] + training.steps * each
+    parts = np.array([_parts(training, steps, device) for _ in range(3)])
+    total = parts[:, 0] + training.steps * parts[:, 1]
     parameters = sum(p.numel() for p in training.stack.params.values())
     return {
         "epoch_seconds": total.tolist(),
-        "step_seconds": each.tolist(),
+        "step_seconds": parts[:, 1].tolist(),
         "steps": training.steps,
         "rows": int(splits.train.lengths.sum()),
         "parameters": parameters,
         "peak_mib": memory["mib"],
     }
+
+
+def _parts(training: Training, steps: int, device: torch.device) -> tuple[float, float]:
+    """Seconds that preparing an epoch takes (order, noise, transfer), and seconds of one of `steps` steps."""
+    training.number += 1
+    given = training.feed.epoch(training.stage, training.index, training.number)
+    drawn: list[tuple[Key, Inputs]] = []
+    prepared = seconds(lambda: drawn.append(next(given)), device)
+    drawn.extend(islice(given, steps - 1))
+
+    def run() -> None:
+        for key, inputs in drawn:
+            training.step(key, inputs)
+
+    return prepared, seconds(run, device) / len(drawn)
 
 
 def support(device: torch.device, size: Size) -> Iterator[Row]:
