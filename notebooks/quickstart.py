@@ -60,7 +60,7 @@ splits = make_episodes(ratings, "tanp", n_support=20)
 #
 # The model is TaNP {cite:p}`lin2021tanp`, a small one. An encoder reads a person's plays, and what it reads reshapes the network that
 # scores songs ([how](../book/tanp.md)). It meets every training listener forty times over, each time with other plays to go by.
-# Double precision makes the same list come out on your machine.
+# Double precision makes the same list come out on almost any machine.
 
 # %%
 torch.set_num_threads(1)  # so small a model is fastest on one
@@ -74,7 +74,6 @@ model = learn(
     context_min=3,
     cluster_target="intended",
     lr=0.01,
-    batch=16,
     epochs=40,
     seed=seed,
     device=device,
@@ -144,7 +143,7 @@ taste.by_plays(models, splits.test, (1, 2, 3, 5, 10, 15, 20))
 # The options above are ours, found on this invented data, and not the paper's. Two matter. `user_identity="shared"`: in the paper each
 # listener also has an embedding of their own, which lets training explain people by who they are instead of by what
 # they played; a newcomer's was never trained. `decoder_sizes=(32,)`: with the released three modulated layers the second act
-# of training begins much later. Try both.
+# of training begins later, and for some seeds not in forty epochs. Try both.
 # :::
 #
 # ## With your own data
