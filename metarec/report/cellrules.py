@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from metarec.report import html
 from metarec.report.contrasts import ZERO, Setting
 from metarec.report.evidence import Cells, Ground
-from metarec.report.rules import FAILS, HOLDS, NOISE, Comparable, Paired, Rule, Unit
+from metarec.report.rules import FAILS, HOLDS, NOISE, Comparable, Magnitude, Paired, Rule, Unit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,6 +197,14 @@ class NoGain(Paired):
 
 
 @dataclass(frozen=True, kw_only=True)
+class AtLeast(Magnitude):
+    """`Magnitude` over the best of several; more of them only lower the gain, so too little is final."""
+
+    def refuted(self, cells: Cells) -> bool:
+        return self.outcome(cells) == FAILS
+
+
+@dataclass(frozen=True, kw_only=True)
 class AboutEqual(Comparable):
     """Holds if gain / mean(b) lies within ± `tolerance` with its interval in every cell.
 
@@ -218,15 +228,26 @@ class AboutEqual(Comparable):
 
 def listed(cells: Cells, unit: Unit) -> str:
     """Every comparison: who over whom, where on the grid, how much."""
-    return f"{'; '.join(_cell(row, unit) for row in cells.frame.to_dict('records'))}."
+    lines: dict[str, list[str]] = {}
+    for row in cells.frame.to_dict("records"):
+        lines.setdefault(_names(row), []).append(_gain(row, unit))
+    return " ".join(f"{names}: {'; '.join(gains)}." for names, gains in lines.items())
 
 
 def _cell(row: Mapping[Any, Any], unit: Unit) -> str:
+    return f"{_gain(row, unit)} ({_names(row)})"
+
+
+def _names(row: Mapping[Any, Any]) -> str:
+    return str(row["a"] if row["b"] == ZERO else f"{row['a']} over {row['b']}")
+
+
+def _gain(row: Mapping[Any, Any], unit: Unit) -> str:
     metric = row["metric"].rpartition(":")
-    names = row["a"] if row["b"] == ZERO else f"{row['a']} over {row['b']}"
     where = [row["at"]] if isinstance(row.get("at"), str) else []
     where += [metric[0] or metric[2]]
-    return f"{names}, {', '.join(where)}: {unit(row['gain'])} [{unit(row['low'])}, {unit(row['high'])}]"
+    ends = "one seed" if np.isnan(row["low"]) else f"{unit(row['low'])}, {unit(row['high'])}"
+    return f"{', '.join(where)} {unit(row['gain'])} [{ends}]"
 
 
 def _relative(row: Mapping[Any, Any]) -> str:

@@ -11,7 +11,7 @@ it fails.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from html import escape
 from importlib import import_module
 from pathlib import Path
@@ -37,7 +37,7 @@ class Ledger:
 
     `prefixes` gives, by track, the form of the metrics decided on; `percent` says that gains are shown in
     points. `floors` are rankers that know nothing of the user: of a method level with one of them in every
-    metric, nothing is said to hold.
+    metric, nothing is said to hold. `words` gives labels of records the names they are shown under.
     """
 
     paper: str
@@ -46,6 +46,19 @@ class Ledger:
     prefixes: Mapping[str, str]
     floors: tuple[str, ...] = ("Random ranker", "Popularity")
     percent: bool = True
+    words: Mapping[str, str] = field(default_factory=dict)
+
+    def say(self, finding: Finding) -> Finding:
+        """The finding with labels in words."""
+
+        def put(text: str) -> str:
+            for label, word in self.words.items():
+                text = text.replace(label, word)
+            return text
+
+        return replace(
+            finding, evidence=put(finding.evidence), missing=tuple(put(what) for what in finding.missing)
+        )
 
 
 @dataclass(frozen=True)
@@ -147,7 +160,8 @@ def table(notebook: str, records: Sequence[Record], store: Store, *, root: Path 
         rule = book.rules[claim["id"]]
         cells = [_claim_cell(claim)]
         for track in tracks:
-            found = decide(rule, grounds[track], percent=book.percent)
+            decided = decide(rule, grounds[track], percent=book.percent)
+            found = {name: book.say(finding) for name, finding in decided.items()}
             names = [p.name for p in here if p.name in rule.places] or list(rule.places[:1])
             own = {name: found.get(name, _NO_RUN) for name in names}
             rows += [_row(claim["id"], track, name, one, found[""]) for name, one in own.items()]

@@ -89,7 +89,8 @@ class Ground:
     def _samples(self, records: Sequence[Record]) -> dict[str, st.Sample]:
         if not records:
             return {}
-        names = [m for m in records[0].metrics if m.rpartition(":")[0] == self.prefix.rstrip(":")]
+        every = dict.fromkeys(m for r in records for m in r.metrics)  # a ranker has no errors of ratings
+        names = [m for m in every if m.rpartition(":")[0] == self.prefix.rstrip(":")]
         bare = tuple(m.removeprefix(self.prefix) for m in names)
         found = st.samples(records, self.store, names)
         return {label: replace(s, metrics=bare) for label, s in found.items()}

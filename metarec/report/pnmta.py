@@ -161,4 +161,5 @@ LEDGER = Ledger(
     prefixes={"published": "", "sound": ""},
     floors=("Random ranker", "Popularity", "Global mean", "Item mean"),
     percent=False,
+    words=PRINTED,
 )

@@ -191,7 +191,10 @@ class HasRank(Rule):
 
 @dataclass(frozen=True, kw_only=True)
 class SettlesEarly(Paired):
-    """`a` needs at most `limit` epochs in `share` of the seeds and fewer than `b`; fails if it needs more."""
+    """`a` needs at most `limit` epochs in `share` of the seeds and fewer than `b`; fails if it needs more.
+
+    That is by the mean, once all seeds are there; before, only an interval below zero settles it.
+    """
 
     limit: int = 5
     share: float = 0.8
@@ -205,13 +208,13 @@ class SettlesEarly(Paired):
         return replace(found, frame=found.frame.assign(early=float(np.mean(epochs <= self.limit))))
 
     def outcome(self, cells: Cells) -> str:
-        if self.refuted(cells):
+        if (cells.frame["gain"] < 0).any():
             return FAILS
         early = (cells.frame["early"] >= self.share).all()
         return HOLDS if early and cells.count("+") == len(cells.frame) else NOISE
 
     def refuted(self, cells: Cells) -> bool:
-        return bool((cells.frame["gain"] < 0).any())
+        return cells.count("-") > 0
 
     def evidence(self, cells: Cells, unit: Unit) -> str:
         lines = [

@@ -131,16 +131,16 @@ def aligned(a: Sample, b: Sample) -> tuple[np.ndarray, np.ndarray]:
     """Values of two methods on the same splits, `[seeds, tasks, metrics]`, errors negated.
 
     Seeds that only one has are left out; a method without seeds (a floor, recorded once) stands beside every
-    seed of the other. `RecordError` when the two were not scored on the same users.
+    seed of the other, if all are on one split. `RecordError` when the two were not scored on the same users.
     """
     sign = np.array([direction(m) for m in a.metrics])
     shared = sorted(set(a.seeds) & set(b.seeds))
-    if len(a.seeds) == 1 or len(b.seeds) == 1:
+    if 1 in (len(a.seeds), len(b.seeds)) and not (a.nested or b.nested):
         longer = a if len(a.seeds) >= len(b.seeds) else b
         shared = list(longer.seeds)
     picked = []
     for sample in (a, b):
-        index = [sample.seeds.index(s) if len(sample.seeds) > 1 else 0 for s in shared]
+        index = [sample.seeds.index(s) if s in sample.seeds else 0 for s in shared]
         picked.append((sample.values[index] * sign, [sample.splits[i] for i in index]))
     if not shared or picked[0][1] != picked[1][1]:
         raise RecordError(
@@ -241,9 +241,9 @@ def compare(a: Sample, b: Sample) -> pd.DataFrame:
     low, high = percentile(draws)
     units = difference.reshape(-1, difference.shape[-1]) if nested else nan_mean(difference, 0)
     gain = nan_mean(difference, axis=(0, 1))
-    sd = np.nanstd(units, axis=0, ddof=1)
     n = (~np.isnan(units)).sum(0)
     with np.errstate(invalid="ignore", divide="ignore"):
+        sd = np.sqrt(nan_mean((units - nan_mean(units, 0)) ** 2, 0) * n / (n - 1))
         effect = np.where(sd > 0, gain / sd, 0.0)
         ratio_low, ratio_high = percentile(draws / np.abs(bootstrap_means(y, nested=nested)))
         relative = gain / np.abs(nan_mean(y, axis=(0, 1)))
