@@ -95,7 +95,9 @@ def table(
         frame = along(own, sweep, metric)
         for (method, _), scores in frame.groupby(["method", "value"])["score"]:
             found = t_interval(100 * scores)
-            half = "" if np.isnan(found.high) else f"<br><small>± {html.number(found.high - found.mean)}</small>"
+            half = (
+                "" if np.isnan(found.high) else f"<br><small>± {html.number(found.high - found.mean)}</small>"
+            )
             cells[str(method)].append(f'<span class="ours">{html.number(found.mean)}{half}</span>')
     columns = [f"{value:g}" for sweep in sweeps for value in sweep.values]
     groups = [(sweep.label, len(sweep.values)) for sweep in sweeps]
