@@ -42,7 +42,9 @@ class _Panel:
     options: dict[str, Any]
 
 
+# The four panels of the figure, and a control: age is an input, so embeddings nobody trained carry it too.
 PANELS = (
+    _Panel("Untrained encoder", "melu", {"epochs": 0}),
     _Panel("MeLU, 1 epoch", "melu", {"epochs": 1, "lr": 1e-3}),
     _Panel("MeLU, 30 epochs", "melu", {"epochs": 30, "lr": 1e-3}),
     _Panel("PNMTA, pretrained only", "pnmta", {"epochs": 0}),
@@ -56,7 +58,7 @@ def fig8(request: Request) -> list[Run]:
 
 
 def measure_fig8(request: Request) -> list[Record]:
-    """Train the four panels for each seed; keep statistics of the vectors and, for seed 0, a t-SNE."""
+    """Train the panels for each seed; keep statistics of the vectors and, for seed 0, a t-SNE."""
     quick = request.profile == "quick"
     place = protocol("published", request.profile, "ml-1m")
     ratings = place.ratings()
