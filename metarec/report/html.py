@@ -107,6 +107,8 @@ def on(track: str, make: Callable[..., Any], records: Sequence[Record], *rest: A
     if any(r.track == track for r in records):
         return make(records, *rest, track=track, **options)
     text = f"The {track} track was not asked for: the parameter `track` leaves it out."
+    if not records:
+        text = "Nothing was run on this data set: the quick profile plants one only."
     return Html(f"<p>{escape(text)}</p>", text)
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 
-from metarec.records import Store
-from metarec.report import figures
+from metarec.records import Record, Store
+from metarec.report import differences, figures, html, provenance
 from metarec.report.claims import Ledger
 from metarec.report.contrasts import Setting
 from metarec.report.courses import Course
@@ -17,6 +18,7 @@ from metarec.report.pnmta_names import (
     FLOORS,
     FULL,
     MAML_PT,
+    ML,
     NO_PT,
     PAPER_SETS,
     PLACES,
@@ -31,10 +33,10 @@ from metarec.report.pnmta_names import (
     on_set,
 )
 from metarec.report.pnmta_rules import RULES
-from metarec.report.tables import Block, Layout, paper_values, select
+from metarec.report.statistics import t_interval
+from metarec.report.tables import Block, Layout, paper_values, score, select
 
 __all__ = [
-    "DEVIATIONS",
     "FIG4",
     "FIG5",
     "FIG6",
@@ -42,12 +44,14 @@ __all__ = [
     "FOUR",
     "LEDGER",
     "LINES",
-    "PAIRS",
     "READINGS",
     "TABLE2",
     "TABLE3",
+    "conditions",
     "floors",
     "on_set",
+    "order_table",
+    "tests",
 ]
 
 FOUR = ("MAE", "RMSE", "NDCG@3", "NDCG@5")
@@ -152,6 +156,45 @@ def floors(
             if scores:
                 found.setdefault(name, {})[label.lower()] = float(np.mean(scores))
     return found
+
+
+def conditions(records: Sequence[Record], store: Store, *, track: str) -> html.Html:
+    """The header of a track: with the search behind its settings (on `published`, the baselines' alone)."""
+    family = (MAML_PT, NO_PT, PNMTA, FULL)
+    sets = {r.dataset for r in records}
+    search = [
+        r
+        for r in store.read("pnmta", "table2-tuning")
+        if r.dataset in sets and (track == "sound" or r.method not in family)
+    ]
+    return provenance.header(records, track=track, search=search, deviations=DEVIATIONS)
+
+
+def tests(records: Sequence[Record], store: Store, *, track: str) -> html.Html:
+    """Paired tests of `PAIRS` on one data set."""
+    title = ", ".join(dict.fromkeys(r.dataset for r in records))
+    return differences.table(records, store, PAIRS, FOUR, track=track, percent=False, title=title)
+
+
+def order_table(timed: Sequence[Record], shuffled: Sequence[Record], *, track: str) -> html.Html:
+    """MAE on MovieLens-1M by the order of histories: by time, as in Table 2, and shuffled."""
+    sides = [[r for r in side if r.track == track] for side in (on_set(timed, ML), shuffled)]
+    methods = list(dict.fromkeys(r.method for r in sides[1]))
+    rows, values = [], []
+    for method in methods:
+        found = [t_interval(score(r, "MAE") for r in side if r.method == method) for side in sides]
+        printed = _AT_DEFAULT[ML].get(method)
+        cells = ["–" if printed is None else html.number(printed, 4)]
+        for mean, _, high in found:
+            half = "" if np.isnan(high) else f" <small>± {html.number(high - mean, 4)}</small>"
+            cells.append(f'<span class="ours">{html.number(mean, 4)}{half}</span>')
+        difference = found[1].mean - found[0].mean
+        rows.append((method, [*cells, html.signed(difference, 4)]))
+        values.append({"method": method, "timed": found[0].mean, "shuffled": found[1].mean})
+    caption = f"MAE on MovieLens-1M by the order of histories, {track} track"
+    columns = ["Paper", "By time", "Shuffled", "Difference"]
+    rendered = html.table(columns, {"": rows}, caption=caption, corner="Method", kind="results")
+    return html.Html(rendered, caption, pd.DataFrame(values))
 
 
 LEDGER = Ledger(
