@@ -1,0 +1,87 @@
+"""PNMTA's Fig 1 from its records: three streams drawn, and what the rows of one user are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from metarec.errors import RecordError
+from metarec.records import Record
+from metarec.report import html, style
+from metarec.report.groups import interval
+from metarec.report.statistics import t_interval
+
+NAMES = {"ml-1m": "MovieLens-1M", "book-crossing": "Book-Crossing", "synthetic": "planted ratings"}
+STREAMS = {
+    "images": ("Images, 5 classes a task", "class"),
+    "tasks": ("Recommender, a user a task", "user"),
+    "shuffled": ("Pretraining, rows shuffled", "user"),
+}
+PARTS = ("user tables", "item tables", "predictor")
+
+
+def streams(records: Sequence[Record]) -> Figure:
+    """Which class or user stands at each place of a stream: three panels, a point a row."""
+    kept = next((r.extra for r in records if r.extra), None)
+    if kept is None:
+        raise RecordError("no record of Fig 1 keeps its streams; run `metarec run pnmta.fig1` again.")
+    fig, axes = style.panels(1, 3, height=3.0)
+    for n, (ax, (key, (title, what))) in enumerate(zip(axes[0], STREAMS.items(), strict=True)):
+        place = np.array(kept[key])
+        ax.plot(np.arange(len(place)), place, ".", color=style.PALETTE[n], markersize=3)
+        style.label_axes(ax, x="place in the stream", y=what, title=title)
+    return style.done(fig)
+
+
+def worth(records: Sequence[Record]) -> html.Html:
+    """What the gradient of one user's rows is worth in rows drawn one by one, by part of the network.
+
+    `frame` has a row a data set, state and part: `dataset, state, part, mean, low, high, rows`.
+    """
+    sections: dict[str, list[tuple[str, list[str]]]] = {}
+    values = []
+    for dataset in dict.fromkeys(r.dataset for r in records):
+        for state in dict.fromkeys(r.method for r in records):
+            own = [r for r in records if r.dataset == dataset and r.method == state]
+            rows = t_interval(r.metrics["rows of a user"] for r in own)
+            found = [t_interval(r.metrics[f"worth: {part}"] for r in own) for part in PARTS]
+            cells = [html.number(rows.mean, 0), *(interval(i, 1) for i in found)]
+            sections.setdefault(NAMES.get(dataset, dataset), []).append((f"network {state}", cells))
+            values += [
+                {"dataset": dataset, "state": state, "part": p, **i._asdict(), "rows": rows.mean}
+                for p, i in zip(PARTS, found, strict=True)
+            ]
+    seeds = len({r.seed for r in records})
+    notes = [
+        "Worth: the number of rows drawn one by one from all users whose mean gradient is as precise as that "
+        f"of one user’s rows. Below it, half the width of the 95 % interval over {seeds} seeds."
+    ]
+    caption = "What the rows of one user are worth"
+    groups = (("", 1), ("They are worth, for the gradient of the", len(PARTS)))
+    columns = ["Rows of a user", *PARTS]
+    rendered = html.table(columns, sections, caption=caption, corner="", groups=groups, notes=notes)
+    return html.Html(rendered, caption, pd.DataFrame(values))
+
+
+def steps(records: Sequence[Record]) -> html.Html:
+    """Rows and users in one step, for the three ways to make a batch, and the worth for the predictor."""
+    sections: dict[str, list[tuple[str, list[str]]]] = {}
+    for dataset in dict.fromkeys(r.dataset for r in records):
+        own = [r for r in records if r.dataset == dataset and r.method == "as drawn"]
+        mean = {m: float(np.mean([r.metrics[m] for r in own])) for m in own[0].metrics}
+        one, shuffled = mean["worth: predictor"], mean["rows shuffled"]
+        lines = [
+            ("one task (Algorithm 2)", mean["rows of a user"], 1.0, one),
+            ("32 tasks (appendix C.3)", mean["rows in 32 tasks"], mean["users in 32 tasks"], 32 * one),
+            ("shuffled rows (pretraining)", shuffled, mean["users shuffled"], shuffled),
+        ]
+        cells = [(name, [f"{rows:,.0f}", f"{users:,.0f}", f"{w:,.0f}"]) for name, rows, users, w in lines]
+        sections[f"{NAMES.get(dataset, dataset)}, {mean['training users']:,.0f} training users"] = cells
+    caption = "What one step sees"
+    columns = ["Rows", "Users", "Worth, in shuffled rows"]
+    notes = ["Worth: for the gradient of the predictor as drawn; tasks of different users are independent."]
+    rendered = html.table(columns, sections, caption=caption, corner="A step takes", notes=notes)
+    return html.Html(rendered, caption)
