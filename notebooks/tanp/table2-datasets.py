@@ -115,7 +115,7 @@ datasets.room(records, table4)
 # P_{\text{value}}@N = \frac{h + \max(0, N - n_1)}{N} \;\ge\; 1 - \frac{n_1}{N} .
 # $$
 #
-# Even that bound is generous: the worst order cannot hide $h$ below $N$ minus the number of negatives.
+# Where the negatives run out before the places do, even the worst order has to show liked items, and starts higher still.
 
 # %%
 datasets.gifts(records)
