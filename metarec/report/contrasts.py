@@ -183,5 +183,7 @@ def log_jitter(curves: np.ndarray) -> np.ndarray:
 
 
 def settled(curves: np.ndarray, within: float = 0.005) -> np.ndarray:
-    """First epoch (from 1) at which a curve is within a share of its own minimum."""
-    return (curves <= (1 + within) * curves.min(1, keepdims=True)).argmax(1) + 1.0
+    """First epoch (from 1) at which a curve is within a share of its own minimum; nan counts as no value."""
+    low = np.where(np.isnan(curves), np.inf, curves).min(1, keepdims=True)
+    first = (curves <= (1 + within) * low).argmax(1) + 1.0
+    return np.where(np.isinf(low[:, 0]), np.nan, first)
