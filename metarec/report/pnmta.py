@@ -78,7 +78,8 @@ PAIRS = (
 
 def _block(dataset: str, metrics: tuple[str, ...]) -> Block:
     where = {"dataset": names_of(dataset)}
-    return Block(dataset, None, PAPER_SETS[dataset], metrics, where, WHOLE[dataset])
+    spelt = dataset.replace("Book-C", "Bookc")
+    return Block(dataset, None, PAPER_SETS[dataset], metrics, where, WHOLE[dataset], spelt)
 
 
 def table2(dataset: str, metrics: tuple[str, ...] = FOUR) -> Layout:

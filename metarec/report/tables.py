@@ -35,7 +35,7 @@ class Block:
     `dataset` and `setting` are the paper's words (`None`: any setting), `source` the name of the rating
     table on which a number of ours compares with the paper's. `where` keeps some of the records, see
     `select`. `whole` counts the ratings of that table where copies of a part of it are in use: on a part,
-    nothing compares.
+    nothing compares. `spelt` is the paper's spelling of `dataset`, where it is another.
     """
 
     dataset: str
@@ -44,6 +44,7 @@ class Block:
     metrics: tuple[str, ...]
     where: Mapping[str, Any] = field(default_factory=dict)
     whole: int | None = None
+    spelt: str = ""
 
     @property
     def heading(self) -> str:
@@ -190,7 +191,8 @@ def _cells(
 ) -> Iterator[dict[str, Any]]:
     scale = 100.0 if layout.percent else 1.0
     there = paper[
-        (paper["dataset"] == block.dataset) & (paper["setting"] == (block.setting or paper["setting"]))
+        (paper["dataset"] == (block.spelt or block.dataset))
+        & (paper["setting"] == (block.setting or paper["setting"]))
     ]
     keys = zip(there["method"], there["metric"], strict=True)
     printed = dict(zip(keys, zip(there["value"], there["decimals"], strict=True), strict=True))
