@@ -94,16 +94,17 @@ def show(args: argparse.Namespace) -> int:
     if not records:
         raise MetarecError(f"no records of {args.experiment} under {store.root}; run `metarec run` first.")
     chosen = args.metrics.split(",") if args.metrics else list(records[0].metrics)[:9]
-    groups: dict[tuple[str, str, str], list[Record]] = defaultdict(list)
+    groups: dict[tuple[str, str], dict[tuple[str, str], list[Record]]] = defaultdict(
+        lambda: defaultdict(list)
+    )
     for record in records:
-        groups[record.track, record.method, record.config_hash].append(record)
-    for track in dict.fromkeys(key[0] for key in groups):
-        print(f"\n{args.experiment}, {track} track")
+        groups[record.track, record.dataset][record.method, record.config_hash].append(record)
+    for (track, dataset), methods in sorted(groups.items()):
+        print(f"\n{args.experiment}, {dataset}, {track} track")
         print(f"{'':34} {'seeds':>5} " + " ".join(f"{m:>15}" for m in chosen))
-        for (own, method, _), group in groups.items():
-            if own == track:
-                cells = " ".join(_cell([r.metrics.get(m, float("nan")) for r in group]) for m in chosen)
-                print(f"{method:34} {len(group):>5} {cells}")
+        for (method, _), group in methods.items():
+            cells = " ".join(_cell([r.metrics.get(m, float("nan")) for r in group]) for m in chosen)
+            print(f"{method:34} {len(group):>5} {cells}")
     return 0
 
 
@@ -134,6 +135,8 @@ def _bibliography() -> dict[str, str]:
 
 
 def _cell(values: list[float]) -> str:
+    if np.isnan(values).all():
+        return "-".rjust(15)
     mean = np.mean(values)
     spread = f" ± {np.std(values, ddof=1):.4f}" if len(values) > 1 else ""
     return f"{mean:.4f}{spread}".rjust(15)
