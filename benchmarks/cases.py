@@ -30,10 +30,9 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Size:
-    """How much is done: rounds of turns, epochs of ours a turn, and the ends of the growth curves."""
+    """How much is done: rounds of turns, seeds stacked, and the ends of the growth curves."""
 
     rounds: int = 5
-    epochs: int = 2
     shrink: int = 1
     seeds: tuple[int, ...] = SEEDS
     interactions: tuple[int, ...] = (10**4, 10**5, 10**6, 10**7)
@@ -41,9 +40,7 @@ class Size:
     steps: int = 10
 
 
-TINY = Size(
-    rounds=1, epochs=1, shrink=40, seeds=(1, 2), interactions=(1_000, 2_000), supports=(5, 10), steps=2
-)
+TINY = Size(rounds=1, shrink=40, seeds=(1, 2), interactions=(1_000, 2_000), supports=(5, 10), steps=2)
 
 
 @dataclass(frozen=True)
@@ -160,13 +157,14 @@ def speed(case: Case, device: torch.device, size: Size) -> Iterator[Row]:
         ):  # a GPU captures a shape when it has seen it often
             stacks[key].epoch()
     runs: dict[Any, Callable[[], object]] = dict(loops)
-    runs |= {key: _epochs(training, size.epochs) for key, training in stacks.items()}
-    taken = alternate(runs, device, size.rounds)
+    probes = runs | {key: partial(training.epoch, 1) for key, training in stacks.items()}
+    runs |= {key: training.epoch for key, training in stacks.items()}
+    taken = alternate(runs, device, size.rounds, probes=probes)
     for kind, loop in loops.items():
         yield _speed_row(case, kind, taken[kind], 1, loss=loop.loss)
     ours = next(iter(loops.values())).our_loss
     for key, training in stacks.items():
-        row = _speed_row(case, "ours", taken[key], training.steps * size.epochs, loss=ours)
+        row = _speed_row(case, "ours", taken[key], training.steps, loss=ours)
         replicas, window = key
         more = {"replicas": replicas, "window": window, "padding": training.padding()}
         yield {**row, **more, "peak_mib": memory[key]}
@@ -196,14 +194,6 @@ def rate(case: Case, device: torch.device, size: Size) -> Iterator[Row]:
             **{f"{name}_seconds": turns.seconds for name, turns in taken.items()},
             **{f"{name}_threads": turns.threads for name, turns in taken.items()},
         }
-
-
-def _epochs(training: Training, epochs: int) -> Callable[[], None]:
-    def run() -> None:
-        for _ in range(epochs):
-            training.epoch()
-
-    return run
 
 
 def _speed_row(case: Case, program: str, turns: Turns, steps: int, **more: Any) -> Row:

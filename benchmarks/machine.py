@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import math
 import os
 import platform
 import time
@@ -52,32 +53,53 @@ class Turns(NamedTuple):
 
 
 def alternate(
-    runs: Mapping[Any, Callable[[], object]], device: torch.device, rounds: int, most: float = 8.0
+    runs: Mapping[Any, Callable[[], object]],
+    device: torch.device,
+    rounds: int,
+    *,
+    probes: Mapping[Any, Callable[[], object]] | None = None,
+    most: float = 8.0,
 ) -> dict[Any, Turns]:
     """Time runs in turns, round by round, so that all see the machine in the same mood.
 
-    A first round warms up, and finds for each run whether one thread or all serve it better: small loops lose
-    by a second thread what large products gain. A run that has had `most` seconds sits out the later rounds.
+    Each run has one thread or all, whichever serves it better: small loops lose by a second thread what large
+    products gain. That is found, and the run warmed up, by its probe (by default the run itself). A run that
+    has had `most` seconds sits out the later rounds.
     """
     every = torch.get_num_threads()
-    taken = {name: Turns([], _threads(run, device, every)) for name, run in runs.items()}
+    probes = runs if probes is None else probes
+    taken = {name: Turns([], _threads(probes[name], device, every)) for name in runs}
     for _ in range(rounds):
         for name, run in runs.items():
             if sum(taken[name].seconds) <= most:
                 torch.set_num_threads(taken[name].threads)
-                taken[name].seconds.append(seconds(run, device))
+                taken[name].seconds.append(_turn(run, device))
     torch.set_num_threads(every)
     return taken
 
 
-def _threads(run: Callable[[], object], device: torch.device, every: int) -> int:
-    run()
+def _turn(run: Callable[[], object], device: torch.device, least: float = 0.2) -> float:
+    """Seconds of a call, on average over as many as fill `least` seconds."""
+    first = seconds(run, device)
+    more = math.ceil(least / first) - 1
+    if more < 1:
+        return first
+
+    def repeat() -> None:
+        for _ in range(more):
+            run()
+
+    return (first + seconds(repeat, device)) / (1 + more)
+
+
+def _threads(probe: Callable[[], object], device: torch.device, every: int) -> int:
     if device.type == "cuda" or every == 1:
+        probe()
         return every
     found = {}
     for threads in (1, every):
         torch.set_num_threads(threads)
-        found[threads] = seconds(run, device)
+        found[threads] = min(seconds(probe, device) for _ in range(2))
     torch.set_num_threads(every)
     return min(found, key=lambda threads: found[threads])
 

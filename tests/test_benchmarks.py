@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -85,12 +87,18 @@ def test_planted_rows_hold_no_pair_twice_and_grow_as_asked() -> None:
 def test_runs_take_turns_and_a_slow_one_sits_out() -> None:
     calls: list[str] = []
     threads = torch.get_num_threads()
-    runs = {"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}
+
+    def run(name: str) -> None:
+        calls.append(name)
+        time.sleep(0.01)
+
+    runs = {name: partial(run, name) for name in "ab"}
     taken = alternate(runs, CPU, 3)
-    assert "".join(calls).endswith("ababab")
-    assert [len(turns.seconds) for turns in taken.values()] == [3, 3]
+    assert [name for name, _ in groupby(calls)][-6:] == list("ababab")
+    assert all(len(turns.seconds) == 3 for turns in taken.values())
+    assert all(0.01 <= t < 0.15 for turns in taken.values() for t in turns.seconds), "seconds are of one call"
     assert torch.get_num_threads() == threads
-    assert len(alternate(runs, CPU, 3, most=-1.0)["a"].seconds) == 0
+    assert len(alternate(runs, CPU, 3, most=0.0)["a"].seconds) == 1
 
 
 def test_peak_memory_sees_what_a_block_holds_for_a_moment() -> None:
