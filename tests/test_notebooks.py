@@ -56,6 +56,8 @@ def parameter_cell(path: Path) -> Any:
 
 def is_experiment(path: Path) -> bool:
     """Whether the notebook reports trained runs: then it carries their parameters too."""
+    if path.stem.endswith("framework"):  # a diagram
+        return False
     return re.search(r"^(table(?!2)|fig)\d*", path.stem) is not None
 
 

@@ -16,9 +16,9 @@ from metarec.report.statistics import t_interval
 
 NAMES = {"ml-1m": "MovieLens-1M", "book-crossing": "Book-Crossing", "synthetic": "planted ratings"}
 STREAMS = {
-    "images": ("Images, 5 classes a task", "class"),
-    "tasks": ("Recommender, a user a task", "user"),
-    "shuffled": ("Pretraining, rows shuffled", "user"),
+    "images": ("Images, by task", "class or user"),
+    "tasks": ("Ratings, by user", ""),
+    "shuffled": ("Ratings, shuffled", ""),
 }
 PARTS = ("user tables", "item tables", "predictor")
 
@@ -28,7 +28,7 @@ def streams(records: Sequence[Record]) -> Figure:
     kept = next((r.extra for r in records if r.extra), None)
     if kept is None:
         raise RecordError("no record of Fig 1 keeps its streams; run `metarec run pnmta.fig1` again.")
-    fig, axes = style.panels(1, 3, height=3.0)
+    fig, axes = style.panels(1, 3, height=3.0, sharey=True)
     for n, (ax, (key, (title, what))) in enumerate(zip(axes[0], STREAMS.items(), strict=True)):
         place = np.array(kept[key])
         ax.plot(np.arange(len(place)), place, ".", color=style.PALETTE[n], markersize=3)

@@ -1,0 +1,118 @@
+# ---
+# jupyter:
+#   jupytext:
+#     cell_metadata_filter: tags,mystnb,-all
+#     notebook_metadata_filter: kernelspec,jupytext,-jupytext.text_representation.jupytext_version
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Figure 1: one user after the other
+#
+# ## What the paper shows and claims
+#
+# Figure 1 of PNMTA {cite:p}`pang2022pnmta` is a drawing of two streams of data. In image classification, a task of meta-learning
+# holds random images of random classes, in random order. In a recommender a task is a user, so all that arrives together belongs to
+# one person: the model "only receives the feature vector of user $u_k$ in task $\tau_k$". From this the paper concludes that representation and
+# generalisation suffer (claim P11), and takes it as the reason for pretraining on shuffled interactions.
+#
+# That claim needs a comparison of trained networks. Here we draw the streams as they are, and measure something that comes before
+# it: how much a gradient is worth when its rows come from one user.
+#
+# ## Parameters
+
+# %% tags=["parameters"]
+profile: str = "recorded"  # recorded | quick | full
+track: str = "both"  # both | sound; what is measured has no published track
+seeds: int = 5  # at most this many seeds, each with its own split and network
+device: str = "auto"  # measured on the CPU whatever is asked for
+
+# %% [markdown]
+# ## Run
+#
+# `metarec run pnmta.fig1` measures again, in some minutes.
+
+# %%
+from metarec.experiments import obtain
+from metarec.report import provenance, stream, style
+
+style.use_style()
+records, store = obtain(
+    "pnmta.fig1", profile=profile, track=track, seeds=seeds, device=device
+)
+
+# %% [markdown]
+# ## The streams, drawn from the data
+#
+# Each point is one row as it flows into the model. Left, tasks of five classes with ten images each, drawn from as many classes as there
+# are users in the other panels; in the middle the training users of MovieLens-1M, task by task, as meta-training sees them; right the
+# same rows as pretraining sees them.
+
+# %% mystnb={"image": {"alt": "Three panels with the place in a stream from 0 to 400 across and the class or user upwards. Left: every fifty places, five classes alternate, seen as five dotted rows that change from task to task. Middle: one user at a time, seen as short horizontal bars at different heights. Right: points scattered evenly over all users."}}
+stream.streams(records)
+
+# %% [markdown]
+# The left panel is not as different from the middle as the drawing has it. Within a task of images, too, only five classes occur, and
+# the labels are numbered anew in each task. What does not occur there is a *feature* that is the same for all rows of a task.
+#
+# ## What one user's rows are worth
+#
+# Take the gradient of the mean squared error over $n$ rows. Drawn one by one from everybody, its variance is $V/n$, with $V$
+# the variance of a single row's gradient. Drawn as one user's rows, it varies from user to user by some $B$, and
+#
+# $$
+# n_{\text{worth}} = \frac{V}{B}
+# $$
+#
+# is the number of rows drawn one by one that would be as precise. It is $n$ if rows of one user are no more alike than others, and 1
+# if they are copies. Statistics knows $n / n_{\text{worth}}$ as the design effect of a clustered sample. The network is the encoder and
+# predictor of MAML-PT, {eq}`eq-pnmta-1` and {eq}`eq-pnmta-3`, once with random weights and once after twenty epochs of pretraining.
+
+# %%
+stream.worth(records)
+
+# %% [markdown]
+# **At the start, a user's rows are worth a handful.** For the predictor, fifty rows of MovieLens count as one or two, thirty of Book-Crossing
+# as five. All of them pass through the same random user vector, are off by the same amount, and push the same weights the same
+# way. Only the item tables, where every row touches entries of its own, see more.
+#
+# **After pretraining, much of this is gone on MovieLens-1M.** What a user's rows had in common has been learned, and what is left differs
+# from film to film. On Book-Crossing they stay alike; a likely reason is that readers differ in their mean rating by more than the
+# fields explain.
+#
+# In a step of meta-training:
+
+# %%
+stream.steps(records)
+
+# %% [markdown]
+# So the drawing has a point, and appendix C.3 half answers it: with one task a step, as in Algorithm 2, a step learns next to
+# nothing about users in general; with 32 tasks it learns 32 times as much, and still far less than from as many shuffled rows.
+# That concerns how fast and how steadily the encoder is trained at the start. Whether it leads to a *worse* encoder in the end is another
+# question, since noise averages out over steps.
+#
+# ## Verdict on each claim
+#
+# No claim is decided on this page alone. P11, that the stream by users weakens what is learned, asks for the same network
+# trained on both streams for equally many steps, and is **not run yet**; its row is on the page of
+# [Figure 8](fig8-user-tsne.ipynb).
+#
+# ## What could differ
+#
+# - **The start.** Embeddings begin standard normal here, as in MeLU. With smaller ones, all users begin nearly alike, and their rows
+#   are worth more at the start.
+# - **Which gradient.** This is the gradient of plain prediction. In meta-training the gradient is that of the query after the inner steps,
+#   which remove part of what the rows of a user have in common; its rows are then worth more.
+# - **Sampling.** One hundred training users for each seed and data set.
+#
+# ## Provenance
+
+# %%
+provenance.stamp(records)
