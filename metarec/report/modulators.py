@@ -6,15 +6,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
 
 from metarec.records import Record, Store
 from metarec.report import html, style
+from metarec.report import statistics as st
 from metarec.report.pnmta_names import COLUMNS, ROWS
-from metarec.report.tables import Layout, Table, build
+from metarec.report.tables import Layout, Table, build, select
+
+DEFAULT = "PNMTA C film"
 
 
 class Grid(html.Html):
@@ -58,10 +63,10 @@ def _cell(cell: Mapping[Any, Any], decimals: int) -> str:
     return "<br>".join(lines)
 
 
-def heatmaps(shown: Grid, *, limit: float = 4.0) -> Figure:
+def heatmaps(records: Sequence[Record], shown: Grid, *, track: str, limit: float = 4.0) -> Figure:
     """The paper's grid and ours, each as per cent above or below its own median, on one scale (± `limit`).
 
-    Every cell holds its number; the best of a grid is framed.
+    `shown` is the grid built from `records`. Every cell holds its number; the best of a grid is framed.
     """
     frame = shown.frame
     panels = [
@@ -81,6 +86,41 @@ def heatmaps(shown: Grid, *, limit: float = 4.0) -> Figure:
     bar = fig.colorbar(image, ax=axes, shrink=0.5, pad=0.02, extend="both")
     bar.set_label("MAE against the grid's median (%)")
     bar.outline.set_visible(False)
+    return style.done(fig)
+
+
+def forest(
+    records: Sequence[Record], store: Store, layout: Layout, *, track: str, default: str = DEFAULT
+) -> Figure:
+    """Gain in MAE of the default over each other cell, paired over users.
+
+    Filled where the difference stands after Holm's adjustment over the cells of a panel.
+    """
+    found = {}
+    for block in layout.blocks:
+        own = select(records, {**block.where, "track": track})
+        if own:
+            there = st.samples(own, store, ["MAE"])
+            rows = [st.compare(there[default], other) for name, other in there.items() if name != default]
+            found[block.dataset] = st.holm(pd.concat(rows, ignore_index=True))
+    names = [
+        name
+        for name in layout.rows
+        if name != default and any((f["b"] == name).any() for f in found.values())
+    ]
+    fig, axes = style.panels(1, len(found), height=0.8 + 0.26 * len(names), sharey=True)
+    for ax, (dataset, frame) in zip(axes[0], found.items(), strict=True):
+        for row in frame.to_dict("records"):
+            y = len(names) - 1 - names.index(row["b"])
+            bars = [[row["gain"] - row["low"]], [row["high"] - row["gain"]]]
+            face = style.PALETTE[0] if row["holm"] < 1 - st.LEVEL else style.CARD
+            ax.errorbar(row["gain"], y, xerr=bars, fmt="o", color=style.PALETTE[0], mfc=face)
+        ax.axvline(0, color=style.INK, linewidth=1)
+        ax.grid(axis="y", visible=False)
+        ax.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+        style.label_axes(ax, x=f"gain of {layout.printed[default]}", y="", title=dataset)
+    axes[0, 0].set_yticks(range(len(names)), [layout.printed[name] for name in names[::-1]])
+    axes[0, 0].set_ylim(-0.7, len(names) - 0.3)
     return style.done(fig)
 
 
