@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch.testing import assert_close
 
 from metarec.adaptation import Order
-from metarec.derivations import bilevel, costs, unrolled
+from metarec.derivations import bilevel, costs, folding, stages, unrolled
 from metarec.derivations.bilevel import Side, Tasks
 from metarec.errors import ProtocolError
 
@@ -255,3 +255,26 @@ def test_wide_predictors_cost_their_width_squared_and_the_whole_hessian_its_four
     assert all(1.7 < costs.slope((256, 512), own) < 2.0 for own in counts.values())
     assert counts["first order"] < counts["second order"]
     assert 3.5 < costs.slope((8, 16), costs.hessian_costs((8, 16))) < 4.2
+
+
+# What the predictor could do by itself
+
+
+@pytest.mark.parametrize("kind", ["S", "SS", "bias"])
+def test_scales_and_shifts_of_the_vector_fold_into_the_first_layer(planted: tuple, kind: str) -> None:  # type: ignore[type-arg]
+    modulated, alone = folding.folded(planted[0], kind)
+    assert_close(modulated, alone, rtol=1e-10, atol=1e-12)
+
+
+def test_a_weight_for_each_category_does_not_fold(planted: tuple) -> None:  # type: ignore[type-arg]
+    modulated, alone = folding.folded(planted[0], "C")
+    assert (modulated - alone).abs().max() > 1e-3
+
+
+def test_the_steps_of_pnmta_use_and_move_what_the_paper_says(planted: tuple) -> None:  # type: ignore[type-arg]
+    roles = stages.roles(planted[0])
+    assert list(roles.loc["encoder"]) == ["moves", "held", "held"]
+    assert list(roles.loc["encoder modulator"]) == ["no part", "held", "moves"]
+    assert list(roles.loc["generators"]) == ["no part", "held", "moves"]
+    assert list(roles.loc["predictor"]) == ["no part", "moves", "moves"]
+    assert list(roles.loc["first predictor"]) == ["moves", "no part", "no part"]
