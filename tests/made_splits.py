@@ -1,0 +1,58 @@
+"""Runs made to order whose seeds have users of their own, and their curves; rules applied to them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from made_records import USERS, add
+
+from metarec.records import Record, Store
+from metarec.report.claims import decide
+from metarec.report.evidence import Ground, Place
+from metarec.report.rules import Rule
+
+HOME = Place("Home", "tanp.made", "tanp/made", "lastfm-tanp")
+HERE: dict[str, Any] = {"metrics": ("MAE",), "places": ("Home",)}
+
+
+def level(seed: int) -> np.ndarray:
+    """How hard each user of a seed is: every seed has users of its own."""
+    return np.random.default_rng([7, seed]).uniform(0.5, 1.0, USERS)
+
+
+def runs(
+    store: Store, method: str, error: float, *, seeds: int = 5, noise: float = 0.02, **given: Any
+) -> list[Record]:
+    """Runs on a split of their own each, whose MAE is the user's level plus `error` and some noise."""
+    made = []
+    for seed in range(seeds):
+        rng = np.random.default_rng([len(method), *method.encode(), seed])
+        own = rng.normal(0, noise, USERS)
+        values = level(seed) + error + own - own.mean()
+        made.append(add(store, method, {"MAE": values}, seed=seed, split=f"split {seed}", **given))
+    return made
+
+
+def ground(records: list[Record], store: Store, **given: Any) -> Ground:
+    return Ground(HOME, "published", "", records, store, **given)
+
+
+def word(rule: Rule, records: list[Record], store: Store) -> str:
+    return decide(rule, {"Home": ground(records, store)}, percent=False)[""].verdict
+
+
+def curve(store: Store, method: str, errors: np.ndarray, split: str = "test") -> list[Record]:
+    """One run a row of `errors`, its curve; it keeps the last epoch, with a query loss of a tenth."""
+    made = []
+    for seed, values in enumerate(errors):
+        epochs = list(range(1, len(values) + 1))
+        recorded = {"epoch": epochs, split: {"MAE": values.tolist()}, "query": [0.1] * len(epochs)}
+        scores = {"MAE": level(seed), "MSE": level(seed) ** 2}
+        given = {"extra": {"curve": recorded}, "best_epoch": epochs[-1]}
+        made.append(add(store, method, scores, seed=seed, split=f"split {seed}", **given))
+    return made
+
+
+def falling(start: float, seeds: int = 5, epochs: int = 6) -> np.ndarray:
+    return start - 0.01 * np.arange(epochs) + 0.001 * np.arange(seeds)[:, None]
