@@ -109,39 +109,41 @@ def framework(shapes: Mapping[str, tuple[int, ...]], counts: Mapping[str, int]) 
     target = _box(ax, 0, 57, 17, 10, "target $\\tau_i$\nitems, labels", OWN)
     context = _box(ax, 0, 15, 17, 10, "context $\\mathcal{S}_i$\nitems, labels", OWN)
     embed = _box(ax, 0, 36, 17, 10, f"embedding\n{counts['embedding']:,}", SHARED)
-    encoder = _box(ax, 29, 52, 17, 10, f"encoder $h_\\theta$\n{counts['encoder h']:,}", SHARED)
-    identity = _box(ax, 29, 20, 17, 10, f"identity $m_\\phi$\n{counts['identity network m']:,}", SHARED)
-    posterior = _box(ax, 57, 60, 18, 8, "$q(z \\mid \\tau_i)$", OWN)
-    prior = _box(ax, 57, 46, 18, 8, "$q(z \\mid \\mathcal{S}_i)$", OWN)
-    pool = _box(ax, 29, 2, 17, 10, f"pool $A$\n{counts['pool A']:,}", SHARED)
-    mixed = _box(ax, 57, 20, 18, 10, "$c_i$, then\n$o_i = t_i + c_i A$", OWN)
+    encoder = _box(ax, 26, 52, 16, 10, f"encoder $h_\\theta$\n{counts['encoder h']:,}", SHARED)
+    identity = _box(ax, 26, 20, 16, 10, f"identity $m_\\phi$\n{counts['identity network m']:,}", SHARED)
+    posterior = _box(ax, 56, 61, 16, 8, "$q(z \\mid \\tau_i)$", OWN)
+    prior = _box(ax, 56, 45, 16, 8, "$q(z \\mid \\mathcal{S}_i)$", OWN)
+    pool = _box(ax, 56, 1, 16, 9, f"pool $A$\n{counts['pool A']:,}", SHARED)
+    mixed = _box(ax, 56, 20, 16, 10, "$c_i$, then\n$o_i = t_i + c_i A$", OWN)
     words = f"decoder $g_\\omega$\n{counts['decoder g']:,}\n\nmodulation\n{counts['modulation']:,}"
-    decoder = _box(ax, 83, 26, 17, 22, words, SHARED)
+    decoder = _box(ax, 85, 26, 15, 22, words, SHARED)
     _arrow(ax, target.bottom, embed.top)
     _arrow(ax, context.top, embed.bottom)
-    _arrow(ax, embed.right, encoder.left, f"v {_shape(shapes['v'])}", bend=-0.15)
-    _arrow(ax, embed.right, identity.left, f"u {_shape(shapes['u'])}", bend=0.15)
+    _arrow(ax, embed.right, encoder.left, bend=0.25)
+    _arrow(ax, embed.right, identity.left, bend=-0.25)
+    inputs = f"v {_shape(shapes['v'])}\nu {_shape(shapes['u'])}"
+    ax.text(24, 41, inputs, va="center", fontsize=8, linespacing=1.5)
     _arrow(ax, encoder.right, posterior.left, f"r {_shape(shapes['r'])}")
     _arrow(ax, encoder.right, prior.left)
     _arrow(ax, identity.right, mixed.left, f"t {_shape(shapes['t'])}")
-    _arrow(ax, pool.right, mixed.bottom, f"c {_shape(shapes['c'])}", bend=0.25)
+    _arrow(ax, pool.top, mixed.bottom, f"c {_shape(shapes['c'])}")
     _arrow(ax, posterior.right, decoder.top, f"z {_shape(shapes['z'])}", bend=-0.3)
     _arrow(ax, mixed.right, decoder.left, f"o {_shape(shapes['o'])}", bend=0.2)
-    _losses(ax, posterior, prior, decoder, shapes)
+    _losses(ax, posterior, prior, mixed, decoder, shapes)
     return style.done(fig)
 
 
 def _losses(
-    ax: Axes, posterior: _Box, prior: _Box, decoder: _Box, shapes: Mapping[str, tuple[int, ...]]
+    ax: Axes, posterior: _Box, prior: _Box, mixed: _Box, decoder: _Box, shapes: Mapping[str, tuple[int, ...]]
 ) -> None:
     """Where the three terms of the loss arise."""
     both = {"arrowstyle": "<->", "color": style.INK, "linewidth": 1.3}
     ax.annotate("", posterior.bottom, prior.top, arrowprops=both)
     ax.text(posterior.bottom[0] + 1.5, 57, "$\\mathcal{L}_{c,i}$", va="center", fontsize=11)
-    error = _box(ax, 83, 2, 17, 10, "$\\mathcal{L}_{r,i}$", LOSS)
+    error = _box(ax, 85, 1, 15, 9, "$\\mathcal{L}_{r,i}$", LOSS)
     _arrow(ax, decoder.bottom, error.top, f"ŷ {_shape(shapes['ŷ'])}")
-    cluster = _box(ax, 57, 2, 18, 8, "$\\lambda\\,\\mathcal{L}_u$, all tasks", LOSS)
-    _arrow(ax, (70, 20), (70, cluster.y + cluster.height))
+    cluster = _box(ax, 26, 1, 16, 9, "$\\lambda\\,\\mathcal{L}_u$, all tasks", LOSS)
+    _arrow(ax, (mixed.x + 3, mixed.y), cluster.right, bend=-0.2)
 
 
 def _box(ax: Axes, x: float, y: float, width: float, height: float, text: str, colour: str) -> _Box:
