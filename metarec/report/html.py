@@ -103,10 +103,10 @@ def pairs(entries: Mapping[str, str], *, title: str) -> str:
 
 
 def on(track: str, make: Callable[..., Any], records: Sequence[Record], *rest: Any, **options: Any) -> Any:
-    """`make(records, *rest, track=track, **options)`, or a line that says the track was not asked for."""
+    """`make(records, *rest, track=track, **options)`, or a line that says why there is nothing."""
     if any(r.track == track for r in records):
         return make(records, *rest, track=track, **options)
-    text = f"The {track} track was not asked for: the parameter `track` leaves it out."
+    text = f"No {track} track here: it has not been run, or the parameter `track` leaves it out."
     if not records:
         text = "Nothing was run on this data set: the quick profile plants one only."
     return Html(f"<p>{escape(text)}</p>", text)
