@@ -72,7 +72,15 @@ def line(row: Row) -> str:
     for key, value in row.items():
         if key.endswith("seconds"):
             words.append(f"{key.removesuffix('_seconds')} {1e3 * float(np.median(value)):.2f} ms")
-        elif key in ("replicas", "window", "interactions", "support", "padding", "peak_mib", "gflop"):
+        elif value is not None and key in (
+            "replicas",
+            "window",
+            "interactions",
+            "support",
+            "padding",
+            "peak_mib",
+            "gflop",
+        ):
             words.append(f"{key} {value:.4g}")
     return ", ".join(words)
 

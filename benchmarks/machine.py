@@ -105,24 +105,31 @@ def _threads(probe: Callable[[], object], device: torch.device, every: int) -> i
 
 
 @contextmanager
-def peak(device: torch.device) -> Iterator[dict[str, float]]:
-    """Most memory held in the block above what was held at its start, `mib`, of the GPU or of the process."""
-    found: dict[str, float] = {}
-    before: float
+def peak(device: torch.device) -> Iterator[dict[str, float | None]]:
+    """Most memory held in the block above what was held at its start, `mib`, of the GPU or of the process.
+
+    None where the system cannot set its high-water mark back (Linux alone can).
+    """
+    found: dict[str, float | None] = {}
     if device.type == "cuda":
         torch.cuda.synchronize(device)
         torch.cuda.reset_peak_memory_stats(device)
-        before = torch.cuda.memory_allocated(device)
+        held = torch.cuda.memory_allocated(device)
         yield found
         torch.cuda.synchronize(device)
-        found["mib"] = (torch.cuda.max_memory_allocated(device) - before) / 2**20
-    else:
-        gc.collect()
-        ctypes.CDLL(None).malloc_trim(0)  # hand free memory back, so that it counts when it is used again
-        RESET.write_text("5")  # the kernel's way to set the high-water mark back to the present size
-        before = _resident("VmRSS")
+        found["mib"] = (torch.cuda.max_memory_allocated(device) - held) / 2**20
+        return
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)  # hand free memory back, so that it counts when it is used again
+    try:
+        RESET.write_text("5")
+    except OSError:
         yield found
-        found["mib"] = (_resident("VmHWM") - before) / 2**10
+        found["mib"] = None
+        return
+    before = _resident("VmRSS")
+    yield found
+    found["mib"] = (_resident("VmHWM") - before) / 2**10
 
 
 def _resident(name: str) -> float:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,25 +15,27 @@ from metarec.report.timings import ORDER, Measured, seeds, shares, speedups
 
 
 def faster(measured: Sequence[Measured]) -> Figure:
-    """Times faster than the loop, a panel a machine, a row a method and number of seeds."""
-    fig, axes = style.panels(1, len(measured), height=4.2, sharey=True)
+    """Times faster than either loop, a panel a machine, a row a method and number of seeds."""
+    fig, axes = style.panels(1, len(measured), height=4.4, sharey=True)
     for ax, m in zip(axes[0], measured, strict=True):
         ratios = speedups(m)
-        names = []
-        for case, own in ratios.groupby("case", sort=False):
-            loop = "released" if "released" in set(own["against"]) else "lean"
-            for replicas, group in own[own["against"] == loop].groupby("replicas"):
-                names.append(f"{str(case).split(',')[0]}, {seeds(int(str(replicas)))}")
-                for n, (window, r) in enumerate(group.set_index("window").sort_index().iterrows()):
-                    whiskers = [[r["median"] - r["low"]], [r["high"] - r["median"]]]
-                    look = style.series(n) | {"linestyle": "none"}
-                    y, label = 0.14 - 0.28 * n - len(names), f"batches {ORDER[int(str(window))]}"
-                    ax.errorbar(r["median"], y, xerr=whiskers, label=label, **look)
+        names = list(dict.fromkeys(zip(ratios["case"], ratios["replicas"], strict=True)))
+        for n, window in enumerate(ORDER):
+            for loop, word in (("released", "as released"), ("lean", "lean")):
+                own = ratios[(ratios["window"] == window) & (ratios["against"] == loop)]
+                y = [
+                    0.14 - 0.28 * n - names.index(key)
+                    for key in zip(own["case"], own["replicas"], strict=True)
+                ]
+                whiskers = [own["median"] - own["low"], own["high"] - own["median"]]
+                look = style.series(n) | {"linestyle": "none"} | ({"mfc": "none"} if loop == "lean" else {})
+                label = f"{ORDER[window]}, against the loop {word}"
+                ax.errorbar(own["median"], y, xerr=whiskers, label=label, **look)
         ax.set_xscale("log")
-        ax.set_yticks(-np.arange(1, len(names) + 1), names)
+        ax.set_yticks([-i for i, _ in enumerate(names)], [f"{c.split(',')[0]}, {seeds(k)}" for c, k in names])
         ax.grid(axis="y", visible=False)
         style.label_axes(ax, x="times faster than the loop, a seed", y="", title=m.name)
-    _legend(fig)
+    _legend(fig, 2)
     return style.done(fig)
 
 
@@ -64,12 +68,12 @@ def growth(measured: Sequence[Measured]) -> Figure:
         built = m.select("episodes")
         x = [r["interactions"] for r in built]
         left.plot(x, [r["seconds"] for r in built], label="rows to episodes", **style.series(0))
-        right.plot(x, [r["peak_mib"] for r in built], label="rows to episodes", **style.series(0))
+        right.plot(x, _mib(built), label="rows to episodes", **style.series(0))
         for n, program in enumerate(dict.fromkeys(r["program"] for r in m.select("epoch")), start=1):
             rows = m.select("epoch", program=program)
             label = f"an epoch of {program.split(',')[0]}"
             left.plot(x, [np.median(r["epoch_seconds"]) for r in rows], label=label, **style.series(n))
-            right.plot(x, [max(r["peak_mib"], 1.0) for r in rows], label=label, **style.series(n))
+            right.plot(x, _mib(rows), label=label, **style.series(n))
         _proportional(left, x)
         _proportional(right, x)
         style.label_axes(left, x="interactions", y="time", y_unit="s", title=m.name)
@@ -87,7 +91,7 @@ def support(measured: Sequence[Measured]) -> Figure:
             x = [r["support"] for r in rows]
             label = program.split(",")[0]
             left.plot(x, [1e3 * np.median(r["step_seconds"]) for r in rows], label=label, **style.series(n))
-            right.plot(x, [r["peak_mib"] for r in rows], label=label, **style.series(n))
+            right.plot(x, _mib(rows), label=label, **style.series(n))
         _proportional(left, x)
         _proportional(right, x)
         for ax in (left, right):
@@ -99,18 +103,24 @@ def support(measured: Sequence[Measured]) -> Figure:
     return style.done(fig)
 
 
+def _mib(rows: Sequence[Mapping[str, Any]]) -> list[float]:
+    """Peak memory of each row; nothing is drawn where the system could not tell, or below one MiB."""
+    return [max(r["peak_mib"], 1.0) if r["peak_mib"] is not None else math.nan for r in rows]
+
+
 def _proportional(ax: Axes, x: Sequence[float]) -> None:
     """Log axes, and a dotted line of slope one through the upper end of the highest curve."""
     ax.set_xscale("log")
     ax.set_yscale("log")
     low, high = ax.get_ylim()
-    top = max(np.max(line.get_ydata()) for line in ax.lines)
+    drawn = np.concatenate([np.asarray(line.get_ydata(), float) for line in ax.lines])
+    top = max(drawn[np.isfinite(drawn)], default=1.0)
     ax.plot(
         x, top * np.array(x) / max(x), ":", color=style.MUTED, linewidth=1.2, label="proportional", zorder=1
     )
     ax.set_ylim(low, high)
 
 
-def _legend(fig: Figure) -> None:
+def _legend(fig: Figure, columns: int = 3) -> None:
     found = style.handles(fig)
-    fig.legend(list(found.values()), list(found), loc="outside lower center", ncols=min(len(found), 3))
+    fig.legend(list(found.values()), list(found), loc="outside lower center", ncols=min(len(found), columns))

@@ -161,7 +161,12 @@ def _cells(row: Mapping[str, Any], ratios: pd.DataFrame) -> list[str]:
         for loop in PROGRAMS
     ]
     each = spread(1e3 * np.array(row["step_seconds"]) / row["replicas"])
-    return [_ranged(each), *times, f"{row['padding']:.0%}", f"{row['peak_mib']:.0f}"]
+    return [_ranged(each), *times, f"{row['padding']:.0%}", _mib(row["peak_mib"])]
+
+
+def _mib(value: float | None) -> str:
+    """Whole MiB; a dash where the system could not tell."""
+    return "–" if value is None else f"{value:.0f}"
 
 
 def _ranged(s: Spread, unit: str = "") -> str:
