@@ -11,20 +11,22 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from made_records import USERS, add, add_seeds
 from matplotlib.figure import Figure
 
-from metarec.data import load
+from metarec.data import Schema, load
 from metarec.errors import RecordError
 from metarec.experiments import datasets as counting
 from metarec.experiments import execute, obtain
+from metarec.methods import make
 from metarec.records import Record, Store
-from metarec.report import assignments, datasets, progress, sensitivity, style, tables
+from metarec.report import assignments, datasets, progress, sensitivity, style, tables, tanp_framework
 from metarec.report.claims import FAILS, HOLDS, NOISE, PENDING, decide
 from metarec.report.evidence import Ground, Place
 from metarec.report.gridrules import BestPoint, Flat, OnGrid, SmallerBetter
 from metarec.report.sensitivity import Sweep
-from metarec.tasks import make_episodes
+from metarec.tasks import EpisodeTensors, make_episodes
 
 
 @pytest.fixture(autouse=True)
@@ -387,6 +389,40 @@ def test_assignment_figures_and_their_numbers(store: Store) -> None:
 def test_a_target_that_was_not_run_is_named(store: Store) -> None:
     with pytest.raises(RecordError, match="'a' was not run with released, λ = 1"):
         assignments.chosen(pool(store, UNEVEN), "a", "released, λ = 1")
+
+
+# --- Figures 1 and 2
+
+
+@pytest.mark.parametrize("variant", ["film", "gating"])
+def test_the_framework_shows_what_a_pass_makes(variant: str) -> None:
+    ratings = load("synthetic-implicit", n_users=60, n_items=80)
+    model: Any = make("tanp", Schema.of(ratings), variant=variant, clusters=7)
+    data = EpisodeTensors(make_episodes(ratings, "tanp").train)
+    batch = data.batch(torch.arange(5))
+    shapes = tanp_framework.trace(model, batch, torch.Generator().manual_seed(0))
+    n = data.width_support + data.width_query
+    assert shapes["v"] == (5, n, 16) and shapes["u"] == (5, 1, 16)
+    assert shapes["ŷ"] == (5, n) and shapes["c"] == (5, 7) and shapes["t"] == shapes["o"] == (5, 16)
+    counts = tanp_framework.sizes(model)
+    assert sum(counts.values()) == sum(p.numel() for p in model.parameters())
+    assert counts["modulation"] == (2 if variant == "film" else 4) * 16 * (32 + 32 + 16)
+    fig = tanp_framework.framework(shapes, counts)
+    words = [text.get_text() for text in fig.axes[0].texts]
+    assert f"c {[5, 7]}" in words
+    assert any(f"{counts['embedding']:,}" in word for word in words)
+
+
+def test_users_a_and_c_are_alike_and_b_is_not() -> None:
+    episodes = make_episodes(load("synthetic-implicit", n_users=100, n_items=80), "tanp").train
+    people = dict(zip("abc", tanp_framework.three(episodes), strict=True))
+    truth = episodes.ratings.truth
+    assert truth is not None
+    groups = truth.user_group[episodes.task[list(people.values())]]
+    assert groups[0] == groups[2] != groups[1] and people["a"] != people["c"]
+    found = np.corrcoef(truth.expected[episodes.task[list(people.values())]])
+    assert found[0, 2] > max(found[0, 1], found[1, 2])
+    labelled(tanp_framework.tastes(episodes, people))
 
 
 # --- the bar
