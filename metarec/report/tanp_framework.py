@@ -228,4 +228,4 @@ def alike(episodes: Episodes, people: Mapping[str, int]) -> html.Html:
     names: Sequence[str] = list(people)
     rows = [(a, [html.number(float(v)) for v in row]) for a, row in zip(names, found, strict=True)]
     caption = "Correlation of true tastes over all items"
-    return html.Html(html.table(names, {"": rows}, caption=caption, corner=""), caption)
+    return html.Html(html.table(names, {"": rows}, caption=caption, corner="Taste of"), caption)

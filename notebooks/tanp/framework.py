@@ -24,8 +24,8 @@
 # Figure 1 introduces three users. The purchases of *a* and *c* are alike and those of *b* are different, so what is learnt about
 # one of the pair should help with the other: tasks are related, some closely and some not. Figure 2 shows the model in
 # training: encoder, customisation module and decoder, with what flows between them. No claim of our ledger rests on
-# either; the relatedness of Figure 1 is what the pool of clusters is meant to capture, and whether it does is decided with
-# [Figure 5](fig5-sensitivity.ipynb) and Table 4.
+# either. The relatedness of Figure 1 is what the pool of clusters is meant to capture; what it captures on Last.FM is looked at
+# with [Figure 5](fig5-sensitivity.ipynb).
 #
 # ## Parameters
 
