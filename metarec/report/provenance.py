@@ -154,9 +154,11 @@ def _tuning(search: Sequence[Record], records: Sequence[Record]) -> str:
     time = _duration(sum(r.wall_seconds for r in search))
     lines = [f"{each} settings for each of {len(methods)} methods, {len(search)} runs, {time}"]
     for option, rows in tuning(search, records).groupby("option", sort=False):
-        plans = {(_plain(grid), seeds) for grid, seeds in zip(rows["grid"], rows["seeds"], strict=True)}
-        for grid, seeds in sorted(plans):
-            lines.append(f"{option} from {grid}; {seeds} seeds each, on validation only")
+        grids = zip(rows["grid"], rows["seeds"], strict=True)
+        plans = {(frozenset(grid), seeds): _plain(grid) for grid, seeds in grids}  # in whatever order tried
+        for (_, seeds), grid in sorted(plans.items(), key=lambda plan: plan[1]):
+            each = "one seed" if seeds == 1 else f"{seeds} seeds"
+            lines.append(f"{option} from {grid}; {each} each, on validation only")
         pairs = zip(rows["method"], rows["chosen"], strict=True)
         chosen = "; ".join(f"{method}: {_plain(values)}" for method, values in pairs)
         lines.append(f"chosen: {chosen}")
