@@ -218,7 +218,7 @@ def test_no_row_is_lost_and_no_track_invented(store: Store) -> None:
     with pytest.raises(RecordError, match="no record of the sound track"):
         build(records, store, LAYOUT, track="sound")
     shown = html.on("sound", build, records, store, LAYOUT)
-    assert "not asked for" in shown.html
+    assert "No sound track here" in shown.html
 
 
 def test_collapsed_predictors_stop_the_build(store: Store) -> None:
