@@ -85,8 +85,7 @@ def predictor_counts(place: Measurement, ratings: Ratings) -> list[Record]:
             found = {
                 "counted": n_parameters(method, f"predictor_modulator.generators.{layer}."),
                 "printed": printed_predictor_count(kind, method.encoder.d_out, n, generator),
-                "layer": layer + 1,
-                "units": n,
+                "predictor": n_parameters(method, "head."),
             }
             options = {"kind": kind, "layer": layer + 1}
             records.append(place.record(f"predictor {kind}", ratings, options, found))

@@ -66,6 +66,8 @@ def predictor(records: Sequence[Record]) -> html.Html:
             m = _only(own, dataset=dataset, kind=kind, layer=layer).metrics
             cells += [f"{int(m['counted']):,}", f"{int(m['printed']):,}", _ratio(m["printed"] / m["counted"])]
         rows.append((f"{'-FiLM' if kind == 'film' else '-SA'}, hidden layer {layer}", cells))
+    sizes = [_only(own, dataset=d, kind="film", layer=1).metrics["predictor"] for d in sets]
+    rows.append(("Predictor itself", [c for n in sizes for c in (f"{int(n):,}", "–", "–")]))
     heads = [(NAMES.get(d, d), 3) for d in sets]
     caption = "Table 5: parameters of the predictor modulators"
     columns = ["Counted", "Printed", "Ratio"] * len(sets)

@@ -1,0 +1,107 @@
+"""Tables 4 and 5 of PNMTA: counts against formulas by hand, ratios of time, and the verdicts on both."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from metarec.data import synthetic
+from metarec.experiments import modulators
+from metarec.experiments.measured import Measurement
+from metarec.experiments.pnmta import protocol
+from metarec.records import Record, Store
+from metarec.report import table45
+from metarec.report.claims import UNTESTABLE
+from metarec.report.rules import FAILS, HOLDS, NOISE
+
+RATINGS = synthetic(1, n_users=60, n_items=40, ratings_per_user=(14, 24))
+PLACE = Measurement("pnmta", "table45", modulators.__name__, "quick")
+
+
+@pytest.fixture(scope="module")
+def counted() -> list[Record]:
+    return modulators.encoder_counts(PLACE, RATINGS) + modulators.predictor_counts(PLACE, RATINGS)
+
+
+def timed(ratio: float, spread: float, rounds: int = 60) -> list[Record]:
+    rng = np.random.default_rng(0)
+    base = 10 + rng.random(rounds)
+    pairs = ratio * np.exp(spread * rng.normal(size=rounds))
+    ms = {"MAML-PT": base, "PNMTA": base * pairs}
+    return [
+        PLACE.record(f"step, {name}", RATINGS, {"rounds": rounds}, {}, extra={"ms": own.tolist()})
+        for name, own in ms.items()
+    ]
+
+
+def test_counts_are_those_of_the_fields(counted: list[Record]) -> None:
+    fields = (*RATINGS.user_fields, *RATINGS.item_fields)
+    categories, d, n = sum(f.size for f in fields), 32, len(fields)
+    frame = table45.encoder(counted).frame.set_index(["kind", "bias"])
+    own = frame["counted"].to_dict()
+    assert own["E", "category"] == 2 * categories * d and own["Eb", "category"] == categories * d
+    assert own["C", "category"] == 2 * categories and own["C", "dimension"] == categories + n * d
+    assert own["S", "category"] == n * d and own["SS", "category"] == 2 * n * d
+    ratio = frame["printed"] / frame["counted"]
+    assert ratio["E", "category"] == ratio["Eb", "category"] == n
+
+
+def test_table_4_fails_and_table_5_holds(counted: list[Record], tmp_path: Path) -> None:
+    found = table45.findings([*counted, *timed(1.1, 0.01)], Store(tmp_path))
+    assert found["P23"].verdict == FAILS and "E 6, Eb 6, C 1" in found["P23"].evidence
+    assert found["P24"].verdict == HOLDS and "4 of 4" in found["P24"].evidence
+
+
+def test_a_wrong_formula_would_be_seen(counted: list[Record]) -> None:
+    wrong = [
+        replace(r, metrics={**r.metrics, "printed": r.metrics["counted"] + 1})
+        if r.method == "predictor film"
+        else r
+        for r in counted
+    ]
+    assert table45._table5(wrong)[0] == FAILS
+    right = [replace(r, metrics={**r.metrics, "printed": r.metrics["counted"]}) for r in counted]
+    assert table45._table4(right)[0] == HOLDS
+
+
+@pytest.mark.parametrize(
+    ("ratio", "spread", "word"), [(1.1, 0.01, HOLDS), (1.5, 0.01, FAILS), (1.25, 0.3, NOISE)]
+)
+def test_time_is_judged_by_its_interval(ratio: float, spread: float, word: str) -> None:
+    assert table45._outer_loop(timed(ratio, spread))[0] == word
+
+
+def test_ratio_is_taken_within_rounds() -> None:
+    slow = np.array([1.0, 10.0, 100.0] * 20)
+    found = table45.ratio(2 * slow, slow)
+    assert found == (2.0, 2.0, 2.0)
+
+
+def test_exponent_decides_on_the_cube() -> None:
+    def record(power: float) -> Record:
+        counts = {f"n = {n}": float(n) ** power for n in (16, 64, 256)}
+        options = {"widths": [16, 64, 256]}
+        return PLACE.record("multiply-adds, second order", RATINGS, options, counts)
+
+    assert table45._hessian([record(3.0)])[0] == HOLDS
+    assert table45._hessian([record(1.5)])[0] == FAILS
+
+
+def test_planted_ratings_give_no_verdict_on_time(tmp_path: Path, counted: list[Record]) -> None:
+    found = table45.findings([*counted, *timed(1.1, 0.01)], Store(tmp_path))
+    assert found["P26"].verdict == UNTESTABLE
+
+
+def test_steps_of_all_methods_are_timed_on_the_same_batches() -> None:
+    rules = protocol("published", "quick", "ml-1m")
+    ratings = rules.ratings()
+    splits = rules.splits(ratings, 0)
+    found = modulators.timings(PLACE, ratings, splits, quick=True)
+    assert [r.method.removeprefix("step, ") for r in found] == list(modulators.TIMED)
+    assert all(len(r.extra["ms"]) == r.options["rounds"] and min(r.extra["ms"]) > 0 for r in found)
+    steps = modulators._steps("maml-pt", {"d": 4, "window": 8}, ratings, splits, torch.device("cpu"))
+    assert next(steps) > 0

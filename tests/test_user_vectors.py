@@ -1,0 +1,119 @@
+"""Verdicts on Fig 8: from the vectors' silhouettes, seed by seed, never from the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from metarec.errors import RecordError
+from metarec.records import Record, Store
+from metarec.report import style, vectors, verdicts
+from metarec.report.claims import PENDING, UNTESTABLE, Finding
+from metarec.report.rules import FAILS, HOLDS, NOISE
+
+FLAT = [0.0, 0.001, -0.001, 0.002, -0.002]
+
+
+def made(
+    silhouettes: Mapping[str, Sequence[float]],
+    *,
+    p: float = 0.001,
+    probes: Mapping[str, float] | None = None,
+    dataset: str = "ml-1m",
+) -> list[Record]:
+    """Records of the five panels; those not named have silhouettes of about 0."""
+    records = []
+    panels = (vectors.CONTROL, vectors.EARLY, vectors.LATE, vectors.PRETRAINED, vectors.TRAINED)
+    seeds = len(next(iter(silhouettes.values())))
+    for panel in panels:
+        for seed, s in enumerate(silhouettes.get(panel, FLAT[:seeds])):
+            jitter = 0.001 * (seed % 3)
+            found = {"silhouette": s, "p": p, "silhouette without age": -0.05 + jitter, "p without age": 0.5}
+            for field in vectors.PROBES:
+                found |= {f"probe {field}": (probes or {}).get(panel, 0.5) + jitter, f"majority {field}": 0.3}
+            extra = {"tsne": [[0.0, 1.0], [1.0, 0.0]], "age": ["1", "56"]} if seed == 0 else {}
+            records.append(
+                Record(
+                    "pnmta",
+                    "fig8",
+                    "published",
+                    dataset,
+                    panel,
+                    {"model": "melu"},
+                    seed,
+                    found,
+                    extra=extra,
+                )
+            )
+    return records
+
+
+def around(value: float) -> list[float]:
+    return [value + f for f in FLAT]
+
+
+def decide(records: Sequence[Record], claim: str, root: Path) -> str:
+    return vectors.findings(records, Store(root))[claim].verdict
+
+
+def test_overlap_of_melu(tmp_path: Path) -> None:
+    assert decide(made({vectors.LATE: around(0.02)}), "P39", tmp_path) == HOLDS
+    assert decide(made({vectors.LATE: around(0.2)}), "P39", tmp_path) == FAILS
+    assert decide(made({vectors.LATE: around(0.2)}, p=0.2), "P39", tmp_path) == HOLDS
+    assert decide(made({vectors.LATE: [0.2, 0.2, 0.2, 0.0, 0.0]}), "P39", tmp_path) == NOISE
+
+
+@pytest.mark.parametrize(("late", "word"), [(0.01, HOLDS), (0.2, FAILS), (-0.2, FAILS), (0.05, NOISE)])
+def test_longer_training_of_melu(late: float, word: str, tmp_path: Path) -> None:
+    records = made({vectors.EARLY: [0.0] * 5, vectors.LATE: around(late)})
+    assert decide(records, "P40", tmp_path) == word
+
+
+def test_pretraining_separates(tmp_path: Path) -> None:
+    records = made({vectors.PRETRAINED: around(0.2), vectors.CONTROL: around(0.3)})
+    found = vectors.findings(records, Store(tmp_path))["P41"]
+    assert found.verdict == HOLDS
+    assert "never trained: +0.300" in found.evidence and "without the age slice" in found.evidence
+    assert decide(made({vectors.PRETRAINED: around(0.2)}, p=0.3), "P41", tmp_path) == FAILS
+    assert decide(made({vectors.PRETRAINED: around(-0.1)}), "P41", tmp_path) == FAILS
+    assert decide(made({vectors.PRETRAINED: around(0.03)}), "P41", tmp_path) == NOISE
+
+
+@pytest.mark.parametrize(("after", "word"), [(0.2, HOLDS), (0.17, HOLDS), (0.1, FAILS), (0.16, NOISE)])
+def test_meta_training_keeps_four_fifths(after: float, word: str, tmp_path: Path) -> None:
+    records = made({vectors.PRETRAINED: [0.2] * 5, vectors.TRAINED: around(after)})
+    assert decide(records, "P42", tmp_path) == word
+
+
+def test_better_means_both(tmp_path: Path) -> None:
+    high = {vectors.TRAINED: around(0.3)}
+    assert decide(made(high, probes={vectors.TRAINED: 0.6}), "P43", tmp_path) == HOLDS
+    assert decide(made(high, probes={vectors.TRAINED: 0.4}), "P43", tmp_path) == FAILS
+    assert decide(made(high), "P43", tmp_path) == NOISE
+
+
+def test_few_seeds_wait_and_planted_ratings_give_no_verdict(tmp_path: Path) -> None:
+    few = vectors.findings(made({vectors.LATE: [0.2, 0.2, 0.2]}), Store(tmp_path))["P39"]
+    assert (few.verdict, few.so_far, few.missing) == (PENDING, FAILS, ("2 more seeds",))
+    planted = made({vectors.LATE: around(0.2)}, dataset="synthetic")
+    assert decide(planted, "P39", tmp_path) == UNTESTABLE
+
+
+def test_every_claim_of_the_page_has_a_finding(tmp_path: Path) -> None:
+    findings = vectors.findings(made({vectors.LATE: around(0.2)}), Store(tmp_path))
+    frame = verdicts.table("pnmta/fig8-user-tsne", findings).frame
+    assert list(frame["claim"]) == ["P09", "P11", "P39", "P40", "P41", "P42", "P43", "P44"]
+    assert frame.set_index("claim").loc["P44", "verdict"] == PENDING
+    with pytest.raises(RecordError, match="P39"):
+        verdicts.table("pnmta/fig8-user-tsne", {"P09": Finding(PENDING), "P11": Finding(PENDING)})
+
+
+def test_pictures_have_a_panel_each_and_the_control_its_own() -> None:
+    style.use_style()
+    records = made({vectors.LATE: around(0.2)})
+    titles = [ax.get_title(loc="left") for ax in vectors.pictures(records).axes]
+    assert titles == [vectors.EARLY, vectors.LATE, vectors.PRETRAINED, vectors.TRAINED]
+    (only,) = vectors.pictures(records, control=True).axes
+    assert only.get_title(loc="left") == vectors.CONTROL
