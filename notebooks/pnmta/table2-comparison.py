@@ -1,0 +1,212 @@
+# ---
+# jupyter:
+#   jupytext:
+#     cell_metadata_filter: tags,mystnb,-all
+#     notebook_metadata_filter: kernelspec,jupytext,-jupytext.text_representation.jupytext_version
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Table 2: against eight methods
+#
+# Table 2 of PNMTA {cite:p}`pang2022pnmta` sets the model beside eight others and three ablations of itself, on two data sets. No program
+# was released, no split is described, no spread is printed. So this page is not a repetition but a second measurement: the same
+# question, asked again from the text alone, with the choices we had to make written down ([D22](#d22) to [D36](#d36)) and with the two
+# simplest answers in the same table.
+#
+# ## What the paper shows and claims
+#
+# For users with 13 to 100 ratings, the last ten are predicted from the others. MAE, RMSE, NDCG@3 and NDCG@5 are printed for MovieLens-1M and
+# Book-Crossing, one run each. In our words, with the numbers of the list of claims:
+#
+# - PNMTA is significantly better than all eight by all four measures (P01), by 4.01 to 13.30 % in MAE on MovieLens-1M (P02) and by 1.62 to
+#   5.71 % on Book-Crossing (P03); MetaEmb is the weakest of the eight (P04) and MetaHIN is poor on Book-Crossing (P05);
+# - modulators are necessary (P06) and so is pretraining (P07), while pretraining on further users brings nothing significant (P08),
+#   although the introduction expects it to (P09);
+# - MAMO needs hyper-parameters for adapting to users that PNMTA does not (P10).
+#
+# Some of this can be checked with a pencil. From the printed table, the gain over the best baseline, PAML, is 3.86 % on MovieLens-1M and
+# 1.02 % on Book-Crossing, and no way of dividing gives the stated spans.
+#
+# ## Parameters
+
+# %% tags=["parameters"]
+profile: str = "recorded"  # recorded | quick | full
+track: str = "both"  # both | published | sound
+seeds: int = 3  # at most this many seeds of each method
+device: str = "auto"  # auto | cpu | cuda; where a full or quick profile trains
+
+# %% [markdown]
+# ## Run
+#
+# `obtain` reads the committed records, or makes them: `quick` trains for seconds on planted ratings, `full` repeats every run on the
+# real data. On the command line: `metarec run pnmta.table2`, and `pnmta.order` for the experiment on the order of histories.
+# Three seeds are recorded so far. The rules of the claims ask for five, so what the table of verdicts says of three is marked *so far*.
+
+# %%
+from metarec.experiments import obtain
+from metarec.report import claims, figures, pnmta, provenance
+from metarec.report import style, tables
+from metarec.report.html import on
+
+style.use_style()
+records, store = obtain(
+    "pnmta.table2", profile=profile, track=track, seeds=seeds, device=device
+)
+shuffled, _ = obtain(
+    "pnmta.order",
+    profile=profile,
+    track="published",
+    seeds=seeds,
+    device=device,
+)
+movies = pnmta.on_set(records, "MovieLens-1M")
+books = pnmta.on_set(records, "Book-Crossing")
+
+# %% [markdown]
+# ## MovieLens-1M, as published
+#
+# The published track takes PNMTA's step sizes from the paper and the baselines' from our search, since the paper tuned them and does not
+# print the outcome, and reports the last epoch.
+
+# %%
+on("published", pnmta.conditions, movies, store)
+
+# %%
+layout = pnmta.TABLE2["MovieLens-1M"]
+table = on("published", tables.build, movies, store, layout)
+table
+
+# %% [markdown]
+# ## MovieLens-1M, sound
+#
+# The sound track searches the step sizes of all methods, PNMTA's included, and keeps the epoch that does best on validation users.
+
+# %%
+on("sound", pnmta.conditions, movies, store)
+
+# %%
+table = on("sound", tables.build, movies, store, layout)
+table
+
+# %% mystnb={"figure": {"caption": "Table 2 on MovieLens-1M, sound track. Open circles: printed in the paper. Dots: ours, with one small dot a seed and the 95 % interval of their mean.", "name": "fig-pnmta-table2-movies"}, "image": {"alt": "Dot plot with one row a method and three panels, MAE, RMSE and NDCG at 3. Open orange circles are printed values, blue dots our means over three seeds with 95 per cent intervals. A dash-dotted line marks the damped user and item bias. In MAE and RMSE no method lies left of it, and the methods overlap one another; in NDCG all lie on it or left of it. The printed MAE of most methods, and of PNMTA above all, lies far left of ours."}}
+on("sound", figures.dots, movies, table, pnmta.FOUR[:3], lines=pnmta.LINES)
+
+# %% [markdown]
+# Read the figure from the dash-dotted line. It is a model of two kinds of numbers: for each item a shrunk mean of what the training users gave it,
+# for each user a shrunk mean of the support. On these users nothing is to the left of it in MAE or RMSE. In NDCG it coincides with the item
+# mean, a ranking that is the same for everybody, and nothing is clearly to the right of it. PNMTA stands among the baselines, not before
+# them.
+#
+# At the paper's own step sizes, in the published track above, it stands behind them, and a seed may diverge (the notes under the tables
+# count them). With a second-order gradient through five steps and nothing that bounds it, one batch of users is enough.
+#
+# The printed numbers are not reached: ours are worse in nearly every row, the baselines' too, and PNMTA's by the most. Before we conclude
+# anything from that, one choice of ours has to be looked at.
+
+# %% [markdown]
+# ## The order of histories
+#
+# "The last 10 rating records" may mean the latest ten or, as in the program of MeLU, the last ten of a shuffled list ([D24](#d24)). By time is
+# the harder question: a user's later ratings are to be told from the earlier ones. The table has both.
+
+# %%
+on("published", pnmta.order_table, records, shuffled)
+
+# %% [markdown]
+# Shuffled, everything gets easier, the floor included. The floor then does about as well as the baselines that the paper prints, and so
+# does MeLU. It is a fair guess that the paper's histories were shuffled, as in MeLU's program, which its authors say they built on. The
+# printed MAE of PNMTA stays out of reach either way.
+#
+# Which order is right is another matter. A recommender meets the future, so we keep the order of time for the rest of this page.
+#
+# ## Book-Crossing
+#
+# Real ratings, but a part of the data set ([D25](#d25)): the paper's numbers are printed below for completeness and compared with nothing.
+
+# %%
+on("published", pnmta.conditions, books, store)
+
+# %%
+layout = pnmta.TABLE2["Book-Crossing"]
+on("published", tables.build, books, store, layout)
+
+# %%
+on("sound", pnmta.conditions, books, store)
+
+# %%
+table = on("sound", tables.build, books, store, layout)
+table
+
+# %% mystnb={"figure": {"caption": "Table 2 on a part of Book-Crossing, sound track. Dots: means, with one small dot a seed and the 95 % interval.", "name": "fig-pnmta-table2-books"}, "image": {"alt": "Dot plot as above for a part of Book-Crossing, without printed values. PNMTA and its fully pretrained version lie on the dash-dotted line of the damped user and item bias in all three panels; all other methods lie to the worse side of it in MAE and RMSE."}}
+on("sound", figures.dots, books, table, pnmta.FOUR[:3], lines=pnmta.LINES)
+
+# %% [markdown]
+# Here PNMTA does what the paper says of it, up to a point: with its step sizes searched it is ahead of MeLU, MAML-PT, the variant without
+# pretraining and most baselines, and the tests below tell these differences from noise. And it is level with the damped bias, in all four
+# measures. What separates the rows of this table is mostly how well a network finds out the level of a user's ratings, which the damped
+# bias takes straight from the support.
+#
+# The printed values belong to other data. On our part even the constant of the third row, the mean of all ratings, has a smaller MAE than
+# anything the paper prints, and the random ranking a larger NDCG than most of it.
+#
+# ## Lost formulas, read the other way
+#
+# What RMSE and NDCG are is lost from the text that we have ([D27](#d27)). Above stand the readings that fit the printed numbers; here are
+# the other ones: RMSE pooled over all query ratings, and NDCG with the gain $2^y - 1$.
+
+# %%
+readings = pnmta.READINGS["MovieLens-1M"]
+on("sound", tables.build, movies, store, readings)
+
+# %%
+readings = pnmta.READINGS["Book-Crossing"]
+on("sound", tables.build, books, store, readings)
+
+# %% [markdown]
+# Pooling counts a user with large errors for more, so every value goes up; the order of the rows hardly changes. The exponential gain takes NDCG down
+# by more than a tenth and far away from what is printed, which is why we read the paper's NDCG with a linear one. A random ranking
+# is then already at four fifths.
+#
+# ## Paired tests
+#
+# Intervals over three seeds are wide, because every seed has users of its own. Differences between two methods are taken user by user
+# and are known much better.
+
+# %%
+on("sound", pnmta.tests, movies, store)
+
+# %%
+on("sound", pnmta.tests, books, store)
+
+# %% [markdown]
+# On MovieLens-1M the modulators make no difference that these users could show (PNMTA − MAML-PT), pretraining makes one, and in the errors both
+# networks are behind the damped bias. On the part of Book-Crossing both make a difference, and the damped bias is neither ahead nor behind.
+#
+# ## Verdict on each claim
+
+# %%
+claims.table("pnmta/table2-comparison", records, store)
+
+# %% [markdown]
+# ## What could differ
+#
+# - **The users.** The paper's split is not known. Ours is drawn three times, and the intervals over seeds contain that choice.
+# - **The step sizes.** The search gives PNMTA inner steps ten times as large as the paper's, which is why the two tracks differ so much for it.
+#   A finer grid might find a setting that is good and safe; the eight points were the same for all.
+# - **Normalisation, clipping, initialisation.** Nothing is said of them. Predictions are neither clipped to the scale nor rounded, and labels
+#   are not centred, although a mean taken away before training would help every network here.
+# - **s2Meta.** It is run in the scenario setting, with the third paper, and is missing here.
+# - **Users in several test sets.** The three test sets overlap by about a fifth; the tests above count such a user as two.
+#
+# ## Provenance
+
+# %%
+provenance.stamp([*records, *shuffled])
