@@ -58,7 +58,7 @@ diagrams.framework(roles)
 #
 # ## What could differ
 #
-# - **Without pretraining**, the encoder moves in the third step ([D34](../../book/deviations.md#d34)); so it does in the rows *w/o EM*
+# - **Without pretraining**, the encoder moves in the third step ([D34](#d34)); so it does in the rows *w/o EM*
 #   and MAML-PT, which have no encoder modulator.
 # - **Meta-adaptation at test** is the same, with the labels of the new user's support.
 #

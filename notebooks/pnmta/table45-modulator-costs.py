@@ -40,7 +40,7 @@ device: str = "auto"  # a full or quick profile times on the GPU if there is one
 # %% [markdown]
 # ## Run
 #
-# The modulators are built for the fields of both data sets as they are used everywhere in this book ([D26](../../book/deviations.md#d26)), and their
+# The modulators are built for the fields of both data sets as they are used everywhere in this book ([D26](#d26)), and their
 # trained numbers counted. `metarec run pnmta.table45` counts and times again.
 
 # %%
@@ -66,7 +66,7 @@ table45.encoder(records)
 # encoder that it modulates, and not ten times or more.
 #
 # For -C the paper disagrees with itself. {eq}`eq-pnmta-4` gives the bias the shape $\mathbb R^{d_{emb}}$, one vector for all categories of a
-# field; the table counts a number for each category. We take the table's ([D30](../../book/deviations.md#d30)).
+# field; the table counts a number for each category. We take the table's ([D30](#d30)).
 #
 # ## Table 5: counted and printed
 
@@ -75,7 +75,7 @@ table45.predictor(records)
 
 # %% [markdown]
 # All agree. The last row is there for the scale: the two generators, with hidden layers of 64 units
-# ([D29](../../book/deviations.md#d29)), have more than twice as many parameters as the network that they modulate, and are most of what
+# ([D29](#d29)), have more than twice as many parameters as the network that they modulate, and are most of what
 # PNMTA meta-trains.
 #
 # ## What each can express
