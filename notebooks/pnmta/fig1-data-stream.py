@@ -55,7 +55,7 @@ records, store = obtain(
 # are users in the other panels; in the middle the training users of MovieLens-1M, task by task, as meta-training sees them; right the
 # same rows as pretraining sees them.
 
-# %% mystnb={"image": {"alt": "Three panels with the place in a stream from 0 to 400 across and the class or user upwards. Left: every fifty places, five classes alternate, seen as five dotted rows that change from task to task. Middle: one user at a time, seen as short horizontal bars at different heights. Right: points scattered evenly over all users."}}
+# %% mystnb={"figure": {"caption": "Three streams: who, or which class, stands at each place. Left invented, middle and right the training users of MovieLens-1M.", "name": "fig-pnmta-streams"}, "image": {"alt": "Three panels with the place in a stream from 0 to 400 across and the class or user upwards. Left: every fifty places, five classes alternate, seen as five dotted rows that change from task to task. Middle: one user at a time, seen as short horizontal bars at different heights. Right: points scattered evenly over all users."}}
 stream.streams(records)
 
 # %% [markdown]

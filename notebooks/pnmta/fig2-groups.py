@@ -67,7 +67,7 @@ records, store = obtain(
 # Every panel shows the same sixty test users. An open mark is the line that the model predicts before any of the user's ratings is
 # looked at, a filled one the line after five steps, and a cross the truth.
 
-# %% mystnb={"image": {"alt": "Four panels in the plane of level and slope, with three clouds of crosses for the users' true lines. Segment to nobody: all users start in one point between the clouds and long lines lead outwards to filled marks near the clouds. In the other three panels, segment to the modulator, to the input and to both, the starting points are three, one in or near each cloud, and the lines to the filled marks are short, but for some users who start in the wrong cloud."}}
+# %% mystnb={"figure": {"caption": "Where adaptation begins (open) and ends (filled), user by user, and the truth (crosses).", "name": "fig-pnmta-groups"}, "image": {"alt": "Four panels in the plane of level and slope, with three clouds of crosses for the users' true lines. Segment to nobody: all users start in one point between the clouds and long lines lead outwards to filled marks near the clouds. In the other three panels, segment to the modulator, to the input and to both, the starting points are three, one in or near each cloud, and the lines to the filled marks are short, but for some users who start in the wrong cloud."}}
 groups.plane(records, list(CENTRES))
 
 # %% [markdown]

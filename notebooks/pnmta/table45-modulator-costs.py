@@ -62,10 +62,10 @@ table45.encoder(records)
 # %% [markdown]
 # The two element-wise rows are printed too large by the number of fields. The formula multiplies the categories of *all* fields by the
 # size of the whole interaction vector, as if every category had an embedding in every field; an encoder made of one matrix a
-# field has $d_{emb}$ in its place. The error matters for how one reads the table: -E really has twice the parameters of the
+# field has $d_{emb}$ in its place. The error matters for how one reads the table: ‑E really has twice the parameters of the
 # encoder that it modulates, and not ten times or more.
 #
-# For -C the paper disagrees with itself. {eq}`eq-pnmta-4` gives the bias the shape $\mathbb R^{d_{emb}}$, one vector for all categories of a
+# For ‑C the paper disagrees with itself. {eq}`eq-pnmta-4` gives the bias the shape $\mathbb R^{d_{emb}}$, one vector for all categories of a
 # field; the table counts a number for each category. We take the table's ([D30](#d30)).
 #
 # ## Table 5: counted and printed
@@ -86,7 +86,7 @@ table45.predictor(records)
 # W (v_x \odot \phi^w + \phi^b) + b = \big( W \operatorname{diag}\phi^w \big)\, v_x + \big( W \phi^b + b \big) ,
 # $$
 #
-# so what -S and -SS do, and what the bias of {eq}`eq-pnmta-4` does, another first layer could do without them.
+# so what ‑S and ‑SS do, and what the bias of {eq}`eq-pnmta-4` does, another first layer could do without them.
 #
 # **Check.** PNMTA on planted ratings, its modulators at random values, against the same network with the modulator taken out and the
 # first layer folded: largest difference of a score.
@@ -114,8 +114,8 @@ check.values(
 
 # %% [markdown]
 # The weights of the channel-wise modulator do not fold: no first layer gives one occupation more weight than another. At the other
-# end, the bias of -E turns the frozen matrix into any matrix whatever. So the six modulators are really three: none (-S,
-# -SS), one number a category (-C, -Cb), and a free encoder in other coordinates (-E, and nearly so -Eb). The equivalence ends where
+# end, the bias of ‑E turns the frozen matrix into any matrix whatever. So the six modulators are really three: none (‑S,
+# ‑SS), one number a category (‑C, ‑Cb), and a free encoder in other coordinates (‑E, and nearly so ‑Eb). The equivalence ends where
 # training begins: a modulator changes the task vector, the inner steps and the path of the optimiser, and only [Table
 # 3](table3-modulators.ipynb) can tell what that is worth.
 #
@@ -136,7 +136,7 @@ table45.exponents(records)
 # %%
 table45.times(records)
 
-# %% mystnb={"image": {"alt": "Two panels, one for each data set: the ratio of PNMTA's to MAML-PT's step time against the number of the round. Points scatter around a solid median line a little above one; a dashed line at 1.25 marks the limit of the rule, with a few points beyond it."}}
+# %% mystnb={"figure": {"caption": "Time of a step of PNMTA over that of MAML-PT in the same round.", "name": "fig-pnmta-rounds"}, "image": {"alt": "Two panels, one for each data set: the ratio of PNMTA's to MAML-PT's step time against the number of the round. Points scatter around a solid median line a little above one; a dashed line at 1.25 marks the limit of the rule, with a few points beyond it."}}
 table45.rounds(records)
 
 # %% [markdown]
