@@ -37,7 +37,8 @@ class Ledger:
 
     `prefixes` gives, by track, the form of the metrics decided on; `percent` says that gains are shown in
     points. `floors` are rankers that know nothing of the user: of a method level with one of them in every
-    metric, nothing is said to hold. `words` gives labels of records the names they are shown under.
+    metric, nothing is said to hold. `words` gives labels of records the names they are shown under;
+    `remarks`, ready HTML, stand below a table of claims.
     """
 
     paper: str
@@ -47,6 +48,7 @@ class Ledger:
     floors: tuple[str, ...] = ("Random ranker", "Popularity")
     percent: bool = True
     words: Mapping[str, str] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
     def say(self, finding: Finding) -> Finding:
         """The finding with labels in words."""
@@ -191,7 +193,7 @@ def _notes(book: Ledger, frame: pd.DataFrame) -> list[str]:
             f"So far: what the rule says of the seeds that were run. The rules ask for {SEEDS}, so these "
             "verdicts are not final; only a failure is."
         )
-    return notes
+    return [*notes, *book.remarks]
 
 
 _NO_RUN = Finding(PENDING, "", ("every run",))
@@ -229,13 +231,15 @@ def _claim_cell(claim: Mapping[Any, str]) -> str:
 
 
 def _track_cell(own: Mapping[str, Finding], whole: Finding, *, alone: bool) -> str:
-    lines = []
-    for place, one in own.items():
-        lines += [f"{_word(one)} on {escape(place)}", escape(one.evidence), _wanted(one.missing)]
+    blocks = [
+        [f"{_word(one)} on {escape(place)}", escape(one.evidence), _wanted(one.missing)]
+        for place, one in own.items()
+    ]
     if not alone:
         elsewhere = [what for what in whole.missing if what.partition(":")[0] not in own]
-        lines += [f"{_word(whole)} on all data sets", _wanted(elsewhere)]
-    return "<br>".join(line for line in lines if line)
+        blocks.append([f"{_word(whole)} on all data sets", _wanted(elsewhere)])
+    gap = "<br><br>" if len(own) > 1 else "<br>"
+    return gap.join("<br>".join(line for line in block if line) for block in blocks)
 
 
 def _word(finding: Finding) -> str:

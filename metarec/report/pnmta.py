@@ -210,4 +210,8 @@ LEDGER = Ledger(
     floors=("Random ranker", "Popularity", "Global mean", "Item mean"),
     percent=False,
     words=PRINTED,
+    remarks=(
+        f'Book-Crossing is <a href="{provenance.DEVIATIONS}#d25">a part of the data set</a>: its verdicts are of '
+        "that part.",
+    ),
 )

@@ -80,7 +80,7 @@ def header(
         "Counts": _each(_counts(r) for r in own),
         "Split": _each(_split(r) for r in own),
         "Test users": _split_ids(own),
-        "Reported": _each(_reported(r) for r in own if r.epochs),
+        "Reported": _reported([r for r in own if r.epochs]),
         "Tuning": _tuning(search, own),
         "Device": _each(r.device for r in own),
         "Cost": _cost(own),
@@ -137,12 +137,20 @@ def _split_ids(records: Sequence[Record]) -> str:
     return f"each seed has its own, {len(ids)} splits: {', '.join(ids)}"
 
 
-def _reported(r: Record) -> str:
-    kept = "the last epoch" if r.selection == "last" else f"the epoch with the {r.selection}"
-    if r.options.get("model") != "tanp":  # the one method with a latent variable
-        return f"{kept} of {r.epochs}"
-    drawn = "latent variable drawn at test" if r.protocol["sample"] else "posterior mean at test"
-    return f"{kept} of {r.epochs}; {drawn}"
+def _reported(records: Sequence[Record]) -> str:
+    """Which epoch's scores these are, with the number of epochs trained, all stages together."""
+    epochs: dict[tuple[str, str], set[int]] = {}
+    for r in records:
+        kept = "the last epoch" if r.selection == "last" else f"the epoch with the {r.selection}"
+        drawn = ""
+        if r.options.get("model") == "tanp":  # the one method with a latent variable
+            drawn = "; latent variable drawn at test" if r.protocol["sample"] else "; posterior mean at test"
+        epochs.setdefault((kept, drawn), set()).add(r.epochs)
+    spans = {key: sorted(found) for key, found in epochs.items()}
+    return _each(
+        f"{kept} of {low}{f' to {high}, pretraining included' if high > low else ''}{drawn}"
+        for (kept, drawn), (low, *_, high) in ((key, (span[0], *span)) for key, span in spans.items())
+    )
 
 
 def _tuning(search: Sequence[Record], records: Sequence[Record]) -> str:
