@@ -8,29 +8,26 @@ import json
 import re
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from benchmarks import cases, growth
+from benchmarks import anatomy, cases, growth
 from benchmarks.cases import TINY, Row, Size
 from benchmarks.machine import describe
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "benchmarks"
-PARTS = ("speed", "rate", "interactions", "support")
-
-
-def measure(device: torch.device, size: Size, parts: Sequence[str] = PARTS) -> Iterator[Row]:
-    """Every row of the chosen parts; each loop is checked against our losses before it is timed."""
-    for part in parts:
-        if part in ("speed", "rate"):
-            for case in cases.cases():
-                yield from getattr(cases, part)(case, device, size)
-        else:
-            yield from getattr(growth, part)(device, size)
+PARTS: dict[str, Callable[[torch.device, Size], Iterator[Row]]] = {
+    "speed": cases.speeds,
+    "rate": cases.rates,
+    "anatomy": anatomy.anatomy,
+    "compiled": anatomy.compiled,
+    "interactions": growth.interactions,
+    "support": growth.support,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> Path:
@@ -38,16 +35,18 @@ def main(arguments: Sequence[str] | None = None) -> Path:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the JSON files")
-    parser.add_argument("--parts", default=",".join(PARTS), help=f"some of {','.join(PARTS)}")
-    parser.add_argument("--tiny", action="store_true", help="sizes of a test: seconds, and no meaning")
+    parser.add_argument("--parts", help=f"some of {','.join(PARTS)} (default: all)")
+    parser.add_argument("--tiny", action="store_true", help="sizes of a test, nothing compiled: no meaning")
     args = parser.parse_args(arguments)
     torch.set_num_threads(args.threads)
     device, started = torch.device(args.device), time.perf_counter()
     about = describe(device)
     rows = []
-    for row in measure(device, TINY if args.tiny else Size(), args.parts.split(",")):
-        rows.append(row)
-        print(line(row), file=sys.stderr, flush=True)
+    parts = args.parts.split(",") if args.parts else [p for p in PARTS if not (args.tiny and p == "compiled")]
+    for part in parts:
+        for row in PARTS[part](device, TINY if args.tiny else Size()):
+            rows.append(row)
+            print(line(row), file=sys.stderr, flush=True)
     found = {
         "machine": {**about, "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")},
         "seconds": round(time.perf_counter() - started, 1),

@@ -170,6 +170,18 @@ def speed(case: Case, device: torch.device, size: Size) -> Iterator[Row]:
         yield {**row, **more, "peak_mib": memory[key]}
 
 
+def speeds(device: torch.device, size: Size) -> Iterator[Row]:
+    """`speed` of every case."""
+    for case in cases():
+        yield from speed(case, device, size)
+
+
+def rates(device: torch.device, size: Size) -> Iterator[Row]:
+    """`rate` of every case."""
+    for case in cases():
+        yield from rate(case, device, size)
+
+
 def rate(case: Case, device: torch.device, size: Size) -> Iterator[Row]:
     """Floating-point rate of a whole step and of its matrix products alone, taking turns."""
     ratings, splits = case.data(size.shrink)

@@ -9,9 +9,13 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 from metarec.report import style
 from metarec.report.timings import ORDER, Measured, seeds, shares, speedups
+
+# Colour never stands alone: the n-th kind of call also has the n-th hatching.
+HATCHES = ("", "//", "..", "xx", "--", "", "\\\\")
 
 
 def faster(measured: Sequence[Measured]) -> Figure:
@@ -21,7 +25,7 @@ def faster(measured: Sequence[Measured]) -> Figure:
         ratios = speedups(m)
         names = list(dict.fromkeys(zip(ratios["case"], ratios["replicas"], strict=True)))
         for n, window in enumerate(ORDER):
-            for loop, word in (("released", "as released"), ("lean", "lean")):
+            for loop, word in (("released", "loop as released"), ("lean", "lean loop")):
                 own = ratios[(ratios["window"] == window) & (ratios["against"] == loop)]
                 y = [
                     0.14 - 0.28 * n - names.index(key)
@@ -29,9 +33,12 @@ def faster(measured: Sequence[Measured]) -> Figure:
                 ]
                 whiskers = [own["median"] - own["low"], own["high"] - own["median"]]
                 look = style.series(n) | {"linestyle": "none"} | ({"mfc": "none"} if loop == "lean" else {})
-                label = f"{ORDER[window]}, against the loop {word}"
+                label = f"{ORDER[window]}, {word}"
                 ax.errorbar(own["median"], y, xerr=whiskers, label=label, **look)
         ax.set_xscale("log")
+        ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.xaxis.set_minor_locator(NullLocator())
         ax.set_yticks([-i for i, _ in enumerate(names)], [f"{c.split(',')[0]}, {seeds(k)}" for c, k in names])
         ax.grid(axis="y", visible=False)
         style.label_axes(ax, x="times faster than the loop, a seed", y="", title=m.name)
@@ -58,6 +65,27 @@ def rates(measured: Sequence[Measured]) -> Figure:
         ax.set_ylim(0, 1)
         style.label_axes(ax, x="seeds stacked", y="share of the bare products' rate", title=m.name)
     _legend(fig)
+    return style.done(fig)
+
+
+def anatomy(measured: Sequence[Measured]) -> Figure:
+    """Where a step's time goes, a bar a method and number of seeds, a panel a machine (CPUs only)."""
+    shown = [m for m in measured if m.select("anatomy")]
+    fig, axes = style.panels(1, len(shown), height=3.9, sharey=True)
+    for ax, m in zip(axes[0], shown, strict=True):
+        rows = m.select("anatomy")
+        names = [f"{r['case'].split(',')[0]}, {seeds(r['replicas'])}" for r in rows]
+        left = np.zeros(len(rows))
+        for n, kind in enumerate(rows[0]["kinds"]):
+            share = np.array([100 * r["kinds"][kind] / sum(r["kinds"].values()) for r in rows])
+            look = {"color": (*style.PALETTE, style.GRID)[n], "hatch": HATCHES[n], "edgecolor": style.CARD}
+            ax.barh(names, share, left=left, height=0.7, label=kind, **look)
+            left += share
+        ax.invert_yaxis()
+        ax.set_xlim(0, 100)
+        ax.grid(axis="y", visible=False)
+        style.label_axes(ax, x="share of a step, one thread", y="", x_unit="%", title=m.name)
+    _legend(fig, 2)
     return style.done(fig)
 
 

@@ -178,6 +178,24 @@ def _short(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
+def compiled(measured: Sequence[Measured]) -> html.Html:
+    """A step of TaNP as the trainer does it and through `torch.compile`."""
+    rows, values = [], []
+    for m in measured:
+        for r in m.select("compiled"):
+            plain, other = (spread(1e3 * np.array(r[f"{kind}_seconds"])) for kind in ("plain", "compiled"))
+            cells = [f"{r['compile_seconds']:.0f} s", _ranged(plain, " ms"), _ranged(other, " ms")]
+            rows.append((m.name, [*cells, f"{other.median / plain.median:.2f}"]))
+            values.append({"machine": m.name, "plain": plain.median, "compiled": other.median})
+    if not rows:
+        text = "Compiling was not measured: the quick profile leaves it out."
+        return html.Html(f"<p>{text}</p>", text)
+    caption = "A step of TaNP, one seed"
+    columns = ["first step, compiled", "later steps, as they are", "later steps, compiled", "ratio"]
+    rendered = html.table(columns, {"": rows}, caption=caption, corner="Machine", kind="results")
+    return html.Html(rendered, caption, pd.DataFrame(values))
+
+
 def reach(measured: Sequence[Measured]) -> html.Html:
     """What was aimed at, what was measured, and whether it was reached."""
     sections, values = {}, []
