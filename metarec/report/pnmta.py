@@ -211,7 +211,7 @@ LEDGER = Ledger(
     percent=False,
     words=PRINTED,
     remarks=(
-        f'Book-Crossing is <a href="{provenance.DEVIATIONS}#d25">a part of the data set</a>: its verdicts are of '
-        "that part.",
+        f'Book-Crossing is <a href="{provenance.DEVIATIONS}#d25">a part of the data set</a>: its verdicts '
+        "are of that part.",
     ),
 )
