@@ -96,18 +96,11 @@ theta = torch.zeros(dim, dtype=torch.float64)
 # %%
 looped = bilevel.inner(theta, tasks, alpha, steps)
 exact = bilevel.inner_exact(theta, tasks, alpha, steps)
-query_loss = tasks.query.loss(looped).mean(), tasks.query.loss(exact).mean()
-check.equal(
-    {
-        "θ of task 0, first entry: loop | closed form": (
-            looped[0, 0],
-            exact[0, 0],
-        ),
-        "distance over all tasks | 0": (bilevel.distance(looped, exact), 0.0),
-        "mean query loss: loop | closed form": query_loss,
-    },
-    heading="",
-)
+rows = {"first entry: loop | closed form": (looped[0, 0], exact[0, 0])}
+rows["distance over all tasks | 0"] = (bilevel.distance(looped, exact), 0.0)
+losses = [tasks.query.loss(end).mean() for end in (looped, exact)]
+rows["mean query loss: loop | closed form"] = (losses[0], losses[1])
+check.equal(rows, heading="")
 
 # %% [markdown]
 # ## Step 2: the chain rule through one step
@@ -183,8 +176,8 @@ check.equal(
 #
 # $$
 # \begin{aligned}
-# g_1 &= \nabla L_Q(\theta_k), \qquad g_2 = (I - \alpha H)^k\, \nabla L_Q(\theta_k) && \text{first and second order, one task} \\
-# g_1 - g_2 &= \big[ I - (I - \alpha H)^k \big]\, g_1 && \text{difference} \\
+# g_1 &= \nabla L_Q(\theta_k), \qquad g_2 = (I - \alpha H)^k\, \nabla L_Q(\theta_k) && \text{for one task} \\
+# g_1 - g_2 &= \big[ I - (I - \alpha H)^k \big]\, g_1 && \text{subtract} \\
 # &= k\alpha H g_1 + O(\alpha^2) && \text{for small steps}
 # \end{aligned}
 # $$
@@ -268,14 +261,14 @@ style.done(fig)
 roots = {
     o: bilevel.optimum(tasks, alpha, steps, o) for o in ("second", "first")
 }
-at_roots = {
-    f"{o}-order gradient at its root | 0": (
-        bilevel.meta_gradient(root, tasks, alpha, steps, o).norm(),
-        0.0,
-    )
+slopes_there = {
+    o: bilevel.meta_gradient(root, tasks, alpha, steps, o).norm()
     for o, root in roots.items()
 }
-check.equal(at_roots, heading="norm")
+names = {o: f"{o}-order gradient at its root | 0" for o in roots}
+check.equal(
+    {names[o]: (s, 0.0) for o, s in slopes_there.items()}, heading="norm"
+)
 
 # %% [markdown]
 # On new tasks, from each of three places to start: the least-squares fit that was made without any thought of adaptation, the
@@ -395,10 +388,8 @@ check.equal(
 # The first-order gradient gives for the same slopes:
 
 # %%
-check.values(
-    {f"{groups[g]}, first order": order1 for g, (*_, order1) in slopes.items()},
-    heading="slope of the query loss",
-)
+first_order = {f"{groups[g]}, first order": s[2] for g, s in slopes.items()}
+check.values(first_order, heading="slope of the query loss")
 
 # %% [markdown]
 # And the whole picture on one batch: how far a user's copy moves in five steps, the gradient that reaches each group in the outer
@@ -418,9 +409,10 @@ unrolled.reach(five_steps, batch)
 #
 # $$
 # \begin{aligned}
-# \nabla_W L_S &= \sum_{j \in S} \delta_j x_j^\top = \Delta^\top X_S, \qquad \nabla_b L_S = \Delta^\top \mathbf 1 && \text{chain rule} \\
-# W_k - W_0 &= -\alpha \sum_{i<k} \Delta_i^\top X_S && \text{rows combine the support's rows} \\
-# X (W_k - W_0)^\top + \mathbf 1 (b_k - b_0)^\top &= -\alpha\, (X X_S^\top + 1) \sum_{i<k} \Delta_i && \text{on any rows } X
+# \nabla_W L_S &= \textstyle\sum_{j \in S} \delta_j x_j^\top = \Delta^\top X_S && \text{chain rule} \\
+# \nabla_b L_S &= \Delta^\top \mathbf 1 && \text{the same} \\
+# W_k - W_0 &= -\alpha \textstyle\sum_{i<k} \Delta_i^\top X_S && \text{in the span} \\
+# X (W_k - W_0)^\top + \mathbf 1 (b_k - b_0)^\top &= -\alpha\, (X X_S^\top + 1) \textstyle\sum_{i<k} \Delta_i && \text{on any rows } X
 # \end{aligned}
 # $$
 #
@@ -433,28 +425,16 @@ unrolled.reach(five_steps, batch)
 
 # %%
 update = unrolled.first_layer_update(x[:3], labels[:3], 9, alpha, steps)
-scores = [unrolled.query_scores(five_steps, batch, s) for s in (True, False)]
-check.equal(
-    {
-        "share outside the span | 0": (
-            unrolled.outside_span(update, x[:3]),
-            0.0,
-        ),
-        "rank of the update, at most 3 | 3": (
-            torch.linalg.matrix_rank(update, rtol=1e-10),
-            3.0,
-        ),
-        "scores, outputs carried | weights carried": (
-            scores[0].detach().norm(),
-            scores[1].detach().norm(),
-        ),
-        "largest difference of a score | 0": (
-            (scores[0] - scores[1]).detach().abs().max(),
-            0.0,
-        ),
-    },
-    heading="",
-)
+rank = torch.linalg.matrix_rank(update, rtol=1e-10)
+rows = {
+    "share outside the span | 0": (unrolled.outside_span(update, x[:3]), 0.0)
+}
+rows["rank of the update, at most 3 | 3"] = (rank, 3.0)
+pair = [unrolled.query_scores(five_steps, batch, s) for s in (True, False)]
+outputs, weights = (scores.detach() for scores in pair)
+rows["norm of scores: outputs | weights"] = (outputs.norm(), weights.norm())
+rows["largest difference | 0"] = ((outputs - weights).abs().max(), 0.0)
+check.equal(rows, heading="")
 
 # %% [markdown]
 # ## Step 9: what a meta-step costs
