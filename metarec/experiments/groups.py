@@ -31,8 +31,8 @@ from metarec.tasks.batch import Query, Support, TaskBatch
 from metarec.tasks.rules import cold_start_episodes
 from metarec.training import Selection, train
 
-# Level at the middle of the trait, and slope from one end of it to the other, in stars.
-CENTRES = {"like the one end": (3.0, 3.0), "like the other end": (3.0, -3.0), "like it all": (4.3, 0.0)}
+# What a group likes: level at the middle of the trait, and slope from one end to the other, in stars.
+CENTRES = {"one end": (3.0, 3.0), "other end": (3.0, -3.0), "everything": (4.3, 0.0)}
 SPREAD, NOISE, TOLD = (0.2, 0.6), 0.3, 0.85
 TRAITS, SHOWN = 12, 60  # values of the trait; users in the picture
 OPTIONS: dict[str, Any] = {

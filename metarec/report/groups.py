@@ -29,7 +29,7 @@ def errors(records: Sequence[Record]) -> html.Html:
     """
     names = list(records[0].metrics)
     last = max(n for n in names if n.startswith("error after") and ":" not in n)
-    groups = [n.partition(": ")[2] for n in names if n.startswith(f"{last}: ")]
+    groups = sorted(n.partition(": ")[2] for n in names if n.startswith(f"{last}: "))
     shown = ["error after 0 steps", "error after 1 steps", last]
     shown += [f"{last}: {g}" for g in groups] + ["distance moved"]
     rows, values = [], []
@@ -40,16 +40,19 @@ def errors(records: Sequence[Record]) -> html.Html:
             {"setting": setting, "metric": m, **i._asdict()} for m, i in zip(shown, found, strict=True)
         ]
     steps = last.split()[2]
-    columns = ["Before", "After 1 step", f"After {steps} steps", *groups, "Distance moved"]
-    heads = (("Error", 3), (f"Error after {steps} steps, by group", len(groups)), ("", 1))
+    columns = ["Before", "1 step", f"{steps} steps", *groups, "Moved"]
+    heads = (("Error", 3), ("Of users who like", len(groups)), ("", 1))
     seeds = len({r.seed for r in records})
     notes = [
         "Mean absolute distance between a user’s function and the noise-free ratings, in stars; below it "
         f"half the width of its 95 % interval over {seeds} seeds.",
-        "Distance moved: from the starting line to the adapted one, in the plane of the picture.",
+        f"By group: the error after {steps} steps. Moved: the way from the starting line to the adapted one, in "
+        "the plane of the picture.",
     ]
     caption = "Four ways to tell a model who the user is"
-    rendered = html.table(columns, {"": rows}, caption=caption, corner="Setting", groups=heads, notes=notes)
+    rendered = html.table(
+        columns, {"": rows}, caption=caption, corner="Setting", groups=heads, notes=notes, kind="results"
+    )
     return html.Html(rendered, caption, pd.DataFrame(values))
 
 
@@ -73,7 +76,7 @@ def over_seeds(records: Sequence[Record], method: str, metric: str) -> Interval:
 def interval(found: Interval, decimals: int = 2) -> str:
     """A mean, and half the width of its interval below it, ready for a cell."""
     half = (found.high - found.low) / 2
-    more = "" if np.isnan(half) else f"<br><small>± {html.number(half, decimals)}</small>"
+    more = "" if np.isnan(half) else f"<br><small>±\N{NO-BREAK SPACE}{html.number(half, decimals)}</small>"
     return html.number(found.mean, decimals) + more
 
 
@@ -97,7 +100,7 @@ def plane(records: Sequence[Record], names: Sequence[str]) -> Figure:
         style.label_axes(ax, x="level", y="slope", x_unit="stars", y_unit="stars", title=setting)
         ax.label_outer()
     keys = style.handles(fig)
-    fig.legend(list(keys.values()), list(keys), loc="outside lower center", ncols=3)
+    fig.legend(list(keys.values()), list(keys), loc="outside lower center", ncols=3, title="users who like")
     return style.done(fig)
 
 

@@ -62,7 +62,9 @@ def worth(records: Sequence[Record]) -> html.Html:
     caption = "What the rows of one user are worth"
     groups = (("", 1), ("They are worth, for the gradient of the", len(PARTS)))
     columns = ["Rows of a user", *PARTS]
-    rendered = html.table(columns, sections, caption=caption, corner="", groups=groups, notes=notes)
+    rendered = html.table(
+        columns, sections, caption=caption, corner="", groups=groups, notes=notes, kind="results"
+    )
     return html.Html(rendered, caption, pd.DataFrame(values))
 
 

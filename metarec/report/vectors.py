@@ -63,7 +63,7 @@ def separation(records: Sequence[Record]) -> html.Html:
         "runs from −1 to 1; p is from permutations of the ages over users.",
     ]
     rendered = html.table(
-        columns, {"": rows}, caption=caption, corner="Vectors of", groups=groups, notes=notes
+        columns, {"": rows}, caption=caption, corner="Vectors of", groups=groups, notes=notes, kind="results"
     )
     return html.Html(rendered, caption, pd.DataFrame(values))
 
@@ -81,7 +81,8 @@ def probes(records: Sequence[Record]) -> html.Html:
     notes = ["Accuracy in per cent; logistic regression, five folds over the test users."]
     columns = [f.capitalize() for f in there]
     return html.Html(
-        html.table(columns, {"": rows}, caption=caption, corner="Vectors of", notes=notes), caption
+        html.table(columns, {"": rows}, caption=caption, corner="Vectors of", notes=notes, kind="results"),
+        caption,
     )
 
 
