@@ -46,8 +46,8 @@ def errors(records: Sequence[Record]) -> html.Html:
     notes = [
         "Mean absolute distance between a user’s function and the noise-free ratings, in stars; below it "
         f"half the width of its 95 % interval over {seeds} seeds.",
-        f"By group: the error after {steps} steps. Moved: the way from the starting line to the adapted one, in "
-        "the plane of the picture.",
+        f"By group: the error after {steps} steps. Moved: the way from the starting line to the adapted one, "
+        "in the plane of the picture.",
     ]
     caption = "Four ways to tell a model who the user is"
     rendered = html.table(
