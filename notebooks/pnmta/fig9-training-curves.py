@@ -77,7 +77,7 @@ on(
 
 # %% [markdown]
 # The first epochs are as the paper draws them: PNMTA starts lowest, with MAML-PT close to it, and MeLU far above. Then the pictures part. In
-# the paper PNMTA goes on falling and the gaps widen. Here both pretrained models are at their best after two to four epochs; from then on
+# the paper the gap between PNMTA and MAML-PT widens as training goes on. Here both pretrained models are at their best after two to four epochs; from then on
 # they fit their training users better and test users worse, MAML-PT more than PNMTA, and MeLU, which started from nothing with smaller
 # steps, passes both. Choosing the epoch on validation users, as the sound track of [Table 2](table2-comparison.ipynb) does, takes most of
 # this away again.
