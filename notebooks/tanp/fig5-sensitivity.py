@@ -49,8 +49,15 @@ device: str = "auto"  # auto | cpu | cuda; where a full or quick profile trains
 
 # %%
 from metarec.experiments import obtain
-from metarec.report import assignments, claims, provenance, sensitivity
-from metarec.report import style, tables, tanp_grid
+from metarec.report import (
+    assignments,
+    claims,
+    provenance,
+    sensitivity,
+    style,
+    tables,
+    tanp_grid,
+)
 from metarec.report.html import on
 
 style.use_style()
