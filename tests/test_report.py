@@ -248,7 +248,7 @@ def test_missing_metrics_and_diverged_seeds_are_said(store: Store) -> None:
     frame = table.frame.set_index(["method", "metric"])
     assert frame.loc[("MeLU", "P@5"), "seeds"] == 2
     assert frame.loc[("Item mean", "MAE"), "verdict"] == ""
-    assert any("MeLU: 1 seeds diverged" in n for n in table.notes)
+    assert any("MeLU: 1 seed diverged" in n for n in table.notes)
     assert any(n.startswith("n/a") for n in table.notes)
 
 

@@ -106,7 +106,7 @@ def on(track: str, make: Callable[..., Any], records: Sequence[Record], *rest: A
     """`make(records, *rest, track=track, **options)`, or a line that says why there is nothing."""
     if any(r.track == track for r in records):
         return make(records, *rest, track=track, **options)
-    text = f"No {track} track here: it has not been run, or the parameter `track` leaves it out."
+    text = f"No {track} track here: it has not been run, or the parameter track leaves it out."
     if not records:
         text = "Nothing was run on this data set: the quick profile plants one only."
     return Html(f"<p>{escape(text)}</p>", text)

@@ -161,7 +161,9 @@ def _tuning(search: Sequence[Record], records: Sequence[Record]) -> str:
     each = " to ".join(str(n) for n in sorted({min(settings), max(settings)}))
     time = _duration(sum(r.wall_seconds for r in search))
     lines = [f"{each} settings for each of {len(methods)} methods, {len(search)} runs, {time}"]
-    for option, rows in tuning(search, records).groupby("option", sort=False):
+    found = tuning(search, records)
+    varied = found["chosen"].map(len) > 1  # what a figure varies was not chosen
+    for option, rows in found[~varied].groupby("option", sort=False):
         grids = zip(rows["grid"], rows["seeds"], strict=True)
         plans = {(frozenset(grid), seeds): _plain(grid) for grid, seeds in grids}  # in whatever order tried
         for (_, seeds), grid in sorted(plans.items(), key=lambda plan: plan[1]):

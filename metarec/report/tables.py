@@ -303,7 +303,9 @@ def _explained(frame: pd.DataFrame, layout: Layout, prefix: str) -> list[str]:
         notes.append("Not run: a method of the paper that has no record here yet.")
     failed = frame[(frame["failed"] > 0) & (frame["seeds"] > 0)].groupby("method")["failed"].max()
     notes += [
-        f"{escape(str(m))}: {n} seeds diverged and are left out of the mean." for m, n in failed.items()
+        f"{escape(layout.printed.get(str(m), str(m)))}: {n} seed{'s' if n > 1 else ''} diverged, left out of "
+        "the mean."
+        for m, n in failed.items()
     ]
     if ((frame["failed"] > 0) & (frame["seeds"] == 0)).any():
         notes.append("n/a: the method does not define the metric, or all of its seeds diverged.")
