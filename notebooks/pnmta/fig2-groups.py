@@ -67,12 +67,13 @@ records, store = obtain(
 # Every panel shows the same sixty test users. An open mark is the line that the model predicts before any of the user's ratings is
 # looked at, a filled one the line after five steps, and a cross the truth.
 
-# %% mystnb={"figure": {"caption": "Where adaptation begins (open) and ends (filled), user by user, and the truth (crosses).", "name": "fig-pnmta-groups"}, "image": {"alt": "Four panels in the plane of level and slope, with three clouds of crosses for the users' true lines. Segment to nobody: all users start in one point between the clouds and long lines lead outwards to filled marks near the clouds. In the other three panels, segment to the modulator, to the input and to both, the starting points are three, one in or near each cloud, and the lines to the filled marks are short, but for some users who start in the wrong cloud."}}
+# %% mystnb={"figure": {"caption": "Where adaptation begins (open) and ends (filled), user by user, and the truth (crosses).", "name": "fig-pnmta-groups"}, "image": {"alt": "Four panels in the plane of level and slope, with three clouds of crosses for the users' true lines. Segment to nobody: all users start in one point between the clouds and long lines lead outwards to filled marks near the clouds. In the other three panels, segment to the modulator, to the input and to both, the starting points lie in three places, one in or near each cloud, and the lines to the filled marks are short, but for some users who start in the wrong cloud."}}
 groups.plane(records, list(CENTRES))
 
 # %% [markdown]
 # The first panel is the paper's left side: one starting point, in nobody's group, and long ways to go. The second is its right side,
-# the segment reaching nothing but the modulator: three starting points and short ways, except for users whose segment is wrong.
+# the segment reaching nothing but the modulator: users start near their group, and the ways are short, except for those whose segment is
+# wrong. That starting points scatter a little is the items' doing, since they are part of $v_u$ too.
 #
 # The third panel has **no modulator at all**. Its parameters are common to all users, as in MeLU; but the segment is among the inputs, as
 # in MeLU, so the same parameters give three different functions to begin with. In numbers:
