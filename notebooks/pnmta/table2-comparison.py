@@ -121,9 +121,8 @@ on("sound", figures.dots, movies, table, pnmta.FOUR[:3], lines=pnmta.LINES)
 on("published", pnmta.order_table, records, shuffled)
 
 # %% [markdown]
-# Shuffled, everything gets easier, the floor included. The floor then does about as well as the baselines that the paper prints, and so
-# does MeLU. It is a fair guess that the paper's histories were shuffled, as in MeLU's program, which its authors say they built on. The
-# printed MAE of PNMTA stays out of reach either way.
+# Shuffled, everything gets easier, the floor included, whose error is then about that of MeLU as printed. Part of the distance between the
+# paper's numbers and ours may thus be a matter of order; nothing here comes near PNMTA's printed MAE in either.
 #
 # Which order is right is another matter. A recommender meets the future, so we keep the order of time for the rest of this page.
 #
