@@ -52,8 +52,7 @@ device: str = "auto"  # auto | cpu | cuda; where a full or quick profile trains
 
 # %%
 from metarec.experiments import obtain
-from metarec.report import claims, figures, pnmta, provenance
-from metarec.report import style, tables
+from metarec.report import claims, figures, pnmta, provenance, style, tables
 from metarec.report.html import on
 
 style.use_style()
