@@ -95,7 +95,7 @@ def figure(
             _errors(upper, here[here["method"] == method], course, name, _shift(n, len(methods)))
         for n, (a, b) in enumerate(course.pairs):
             rows = paired[(paired["dataset"] == name) & (paired["a"] == a) & (paired["b"] == b)]
-            _gains(lower, rows, course, n, _shift(n, len(course.pairs)))
+            _gains(lower, rows, course, _look(n, b), _shift(n, len(course.pairs)))
         for n, (word, height) in enumerate((levels or {}).get(name, {}).items()):
             upper.axhline(height, color=style.MUTED, ls=style.DASHES[1 + n], lw=1.3, label=word, zorder=1)
         lower.axhline(0, color=style.INK, linewidth=1)
@@ -197,9 +197,9 @@ def _errors(ax: Axes, own: pd.DataFrame, course: Course, name: str, shift: float
         ax.plot(at, printed, look["marker"], **ring, label="printed in Table 2, at the default", zorder=4)
 
 
-def _gains(ax: Axes, rows: pd.DataFrame, course: Course, n: int, shift: float) -> None:
+def _gains(ax: Axes, rows: pd.DataFrame, course: Course, look: dict[str, Any], shift: float) -> None:
     """Filled where Holm's adjustment leaves the difference standing, open where it does not."""
-    look = style.series(_ORDER[n]) | {"linestyle": "none"}
+    look = look | {"linestyle": "none"}
     order = {value: x + shift for x, value in enumerate(course.setting.values)}
     for k, row in enumerate(rows.to_dict("records")):
         sure = row["holm"] < 1 - st.LEVEL
@@ -214,7 +214,7 @@ _ORDER = (0, 2, 3, 4, 5)  # the palette without orange, which is the paper's
 
 def _look(n: int, method: str) -> dict[str, Any]:
     if method in FLOORS:
-        return {"color": style.MUTED, "linestyle": style.DASHES[2], "marker": "x"}
+        return {"color": style.MUTED, "linestyle": style.DASHES[2], "marker": "P"}
     return style.series(_ORDER[n])
 
 
