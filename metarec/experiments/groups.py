@@ -20,7 +20,7 @@ from metarec.adaptation import first_layer, modulated_mlp
 from metarec.data import Field, Ratings, Schema
 from metarec.data.ratings import Truth
 from metarec.experiments.measured import Measurement
-from metarec.experiments.request import Experiment, Request
+from metarec.experiments.request import Experiment, Request, no_runs
 from metarec.layers.embedding import Blocks
 from metarec.layers.modulators import Modulate
 from metarec.methods import initialised
@@ -205,4 +205,4 @@ def _items_by_trait(ratings: Ratings) -> np.ndarray:
     return np.unique(ratings.item_fields[0].values, return_index=True)[1]
 
 
-EXPERIMENTS = (Experiment("pnmta", "fig2", lambda request: [], tracks=("sound",), measure=measure_fig2),)
+EXPERIMENTS = (Experiment("pnmta", "fig2", no_runs, tracks=("sound",), measure=measure_fig2),)

@@ -15,7 +15,7 @@ from metarec.data import Ratings, Schema
 from metarec.derivations import costs
 from metarec.experiments.measured import Measurement
 from metarec.experiments.pnmta import WINDOW, protocol
-from metarec.experiments.request import Experiment, Request
+from metarec.experiments.request import Experiment, Request, no_runs
 from metarec.layers.modulators import EncoderKind, printed_encoder_count, printed_predictor_count
 from metarec.methods import initialised, make, n_parameters
 from metarec.methods.pnmta import PNMTA
@@ -169,8 +169,4 @@ def _pnmta(ratings: Ratings, **options: Any) -> PNMTA:
         return PNMTA(Schema.of(ratings), **options)
 
 
-def _none(request: Request) -> list[Any]:
-    return []
-
-
-EXPERIMENTS = (Experiment("pnmta", "table45", _none, tracks=("published",), measure=measure_table45),)
+EXPERIMENTS = (Experiment("pnmta", "table45", no_runs, tracks=("published",), measure=measure_table45),)

@@ -19,7 +19,7 @@ from torch.func import functional_call, grad, vmap
 from metarec.data import Schema
 from metarec.experiments.measured import Measurement
 from metarec.experiments.pnmta import protocol
-from metarec.experiments.request import Experiment, Request
+from metarec.experiments.request import Experiment, Request, no_runs
 from metarec.methods import initialised
 from metarec.methods.maml_pt import MAMLPT
 from metarec.records import Record
@@ -137,8 +137,4 @@ def streams(episodes: Episodes) -> dict[str, Any]:
     return {"images": images.tolist(), "tasks": tasks.tolist(), "shuffled": shuffled.tolist()}
 
 
-def _none(request: Request) -> list[Any]:
-    return []
-
-
-EXPERIMENTS = (Experiment("pnmta", "fig1", _none, tracks=("sound",), measure=measure_fig1),)
+EXPERIMENTS = (Experiment("pnmta", "fig1", no_runs, tracks=("sound",), measure=measure_fig1),)
