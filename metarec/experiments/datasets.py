@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -219,12 +218,7 @@ def _record(
         counts={k: int(v) for k, v in counts.items()},
         config_hash=digest([method, name, dict(options), profile]),
         data_sha256=sha256 if isinstance(data, str) else data.sha256,
-        code_hash=provenance.code_hash(__name__),
-        git_commit=provenance.git_commit(),
-        device=provenance.device_name(torch.device("cpu")),
-        profile=profile,
-        finished=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        versions=provenance.versions(),
+        **provenance.origin(__name__, torch.device("cpu"), profile),
         extra=dict(extra or {}),
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -39,6 +38,7 @@ class Measurement:
         extra: Mapping[str, Any] | None = None,
     ) -> Record:
         """A record of `metrics`; `started` is the `time.perf_counter()` at which the work began."""
+        seconds = 0.0 if started is None else time.perf_counter() - started
         return Record(
             paper=self.paper,
             experiment=self.experiment,
@@ -53,13 +53,6 @@ class Measurement:
             epochs=epochs,
             config_hash=digest([method, ratings.name, dict(options), self.profile]),
             data_sha256=ratings.sha256,
-            code_hash=provenance.code_hash(self.module),
-            git_commit=provenance.git_commit(),
-            device=provenance.device_name(self.device),
-            wall_seconds=0.0 if started is None else round(time.perf_counter() - started, 3),
-            peak_memory_mb=round(provenance.peak_memory_mb(self.device), 1),
-            profile=self.profile,
-            finished=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            versions=provenance.versions(),
+            **provenance.origin(self.module, self.device, self.profile, seconds),
             extra=dict(extra or {}),
         )

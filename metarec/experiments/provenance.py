@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import datetime
 import hashlib
 import os
 import platform
@@ -11,6 +12,7 @@ import subprocess
 import sys
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -115,4 +117,18 @@ def versions() -> dict[str, str]:
         "torch": torch.__version__,
         "numpy": np.__version__,
         "pandas": pd.__version__,
+    }
+
+
+def origin(module: str, device: torch.device, profile: str, seconds: float = 0.0) -> dict[str, Any]:
+    """The fields of a `Record` that say where it comes from; its numbers depend on the code of `module`."""
+    return {
+        "code_hash": code_hash(module),
+        "git_commit": git_commit(),
+        "device": device_name(device),
+        "wall_seconds": round(seconds, 3),
+        "peak_memory_mb": round(peak_memory_mb(device), 1),
+        "profile": profile,
+        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "versions": versions(),
     }

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import datetime
 import time
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ from metarec.layers.pooling import masked_mean
 from metarec.methods import initialised, locate, make
 from metarec.methods.melu import MeLU
 from metarec.records import Record, finite
-from metarec.tasks import EpisodeTensors
+from metarec.tasks import EpisodeTensors, Splits
 from metarec.training import Selection, train
 
 PERMUTATIONS = 10_000
@@ -53,33 +53,45 @@ PANELS = (
 
 
 def fig8(request: Request) -> list[Run]:
-    """Fig 8: user vectors of MeLU and PNMTA, their separation by age, and linear probes."""
-    return []
+    """Fig 8: user vectors of MeLU and PNMTA, their separation by age, and linear probes; a run a panel."""
+    place = protocol("published", request.profile, "ml-1m")
+    quick = {"d": 8} if request.profile == "quick" else {}
+    runs = []
+    for seed, panel in product(range(request.seeds), PANELS):
+        given = {"window": WINDOW, **panel.options, **quick}
+        if quick:
+            given["epochs"] = min(given["epochs"], 2)
+        runs.append(Run("pnmta", "fig8", panel.label, panel.model, place, given, seed, request.profile))
+    return runs
 
 
 def measure_fig8(request: Request) -> list[Record]:
-    """Train the panels for each seed; keep statistics of the vectors and, for seed 0, a t-SNE."""
-    quick = request.profile == "quick"
-    place = protocol("published", request.profile, "ml-1m")
-    ratings = place.ratings()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """Train the panels for each seed; keep statistics of the vectors and, for seed 0, a t-SNE.
+
+    A panel that the present code has recorded already is not trained again.
+    """
+    have = {(r.key, r.code_hash): r for r in request.store.read("pnmta", "fig8")}
+    runs = fig8(request)
+    ratings = runs[0].protocol.ratings()
     records = []
-    for seed in range(request.seeds):
-        splits = place.splits(ratings, seed)
-        for panel in PANELS:
-            started = time.perf_counter()
-            given = {"window": WINDOW, **panel.options} | ({"d": 8} if quick else {})
-            if quick:
-                given["epochs"] = min(given["epochs"], 2)
-            with initialised(seed):
-                method = make(panel.model, Schema.of(ratings), **given)
-            trained = train([method], splits, [seed], Selection("last"), device=device)
-            trained.stack.method(0, trained.params)
-            vectors = user_vectors(method, EpisodeTensors(splits.test, device)).cpu().numpy()
-            found, extra = analyse(vectors, ratings, splits.test.task, seed, draw=seed == 0, quick=quick)
-            run = Run("pnmta", "fig8", panel.label, panel.model, place, given, seed, request.profile)
-            records.append(_record(run, found, extra, ratings, splits.split_id, device, started))
+    for run in runs:
+        kept = have.get((run.key, provenance.code_hash(locate(run.model)[0])))
+        records.append(kept or _measure(run, ratings, run.protocol.splits(ratings, run.seed)))
     return records
+
+
+def _measure(run: Run, ratings: Ratings, splits: Splits) -> Record:
+    """Train one panel and analyse the vectors of its test users."""
+    started = time.perf_counter()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    with initialised(run.seed):
+        method = make(run.model, Schema.of(ratings), **run.options)
+    trained = train([method], splits, [run.seed], Selection("last"), device=device)
+    trained.stack.method(0, trained.params)
+    vectors = user_vectors(method, EpisodeTensors(splits.test, device)).cpu().numpy()
+    quick = run.profile == "quick"
+    found, extra = analyse(vectors, ratings, splits.test.task, run.seed, draw=run.seed == 0, quick=quick)
+    return _record(run, found, extra, ratings, splits.split_id, device, started)
 
 
 def user_vectors(method: Any, data: EpisodeTensors) -> Tensor:
@@ -184,14 +196,7 @@ def _record(
         epochs=int(run.options["epochs"]),
         config_hash=run.config_hash,
         data_sha256=ratings.sha256,
-        code_hash=provenance.code_hash(locate(run.model)[0]),
-        git_commit=provenance.git_commit(),
-        device=provenance.device_name(device),
-        wall_seconds=round(time.perf_counter() - started, 3),
-        peak_memory_mb=round(provenance.peak_memory_mb(device), 1),
-        profile=run.profile,
-        finished=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        versions=provenance.versions(),
+        **provenance.origin(locate(run.model)[0], device, run.profile, time.perf_counter() - started),
         extra=extra,
     )
 
