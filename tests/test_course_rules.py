@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_splits import HERE, curve, falling, ground, level, runs, word
+from made_splits import HERE, HOME, curve, falling, ground, level, runs, word
 
 from metarec.records import Record, Store
 from metarec.report import statistics as st
@@ -34,7 +34,7 @@ from metarec.report.rankrules import (
     Gap,
     HasRank,
     NoneToTune,
-    NotRun,
+    Overfit,
     Ranked,
     SettlesEarly,
     tunable,
@@ -42,6 +42,7 @@ from metarec.report.rankrules import (
 from metarec.report.rules import AllCells, Comparable, Magnitude
 from metarec.report.sensitivity import Sweep
 from metarec.report.tables import select
+from metarec.report.timerules import Cheaper
 
 D = Setting("options.d", (8, 16, 32), 32, "size", "d =", log=True)
 
@@ -243,12 +244,39 @@ def test_too_little_over_the_best_is_final_though_others_are_missing(store: Stor
         assert word(found, records, store) == verdict
 
 
-def test_what_no_record_holds_is_wanted(store: Store) -> None:
-    records = family(store, {"a": 0.0, "b": 0.1})
-    rule = over("x", Comparable(a=Method("a"), b=Method("b"), **HERE), wanted=("step times",))
-    assert decide(rule, {"Home": ground(records, store)})["Home"].missing == ("step times",)
-    waiting = NotRun(wanted="another run", **HERE)
-    assert decide(waiting, {"Home": ground(records, store)})[""].verdict == PENDING
+def timed(store: Store, ms: Mapping[str, float]) -> None:
+    """Steps timed over twenty rounds each, about so many milliseconds."""
+    for name, typical in ms.items():
+        own = (typical * np.random.default_rng(len(name)).uniform(0.95, 1.05, 20)).tolist()
+        record = Record("pnmta", "table45", "published", HOME.source, f"step, {name}", {}, 0, {})
+        store.add_all([replace(record, config_hash=name, extra={"ms": own})])
+
+
+@pytest.mark.parametrize(
+    ("error", "ms", "verdict"),
+    [(0.1, 5.0, HOLDS), (0.1, 9.0, NOISE), (0.3, 5.0, FAILS), (0.1, None, PENDING)],
+)
+def test_a_smaller_setting_must_cost_no_accuracy_and_save_time(
+    error: float, ms: float | None, verdict: str, store: Store
+) -> None:
+    records = family(store, {"small": error, "whole": 0.1})
+    timed(store, {"whole": 10.0} | ({} if ms is None else {"small": ms}))
+    part = Comparable(a=Method("small"), b=Method("whole"), tolerance=0.02, **HERE)
+    rule = Cheaper(parts=(part,), title="x", small=("small",), base="whole", limit=0.8, **HERE)
+    found = decide(rule, {"Home": ground(records, store)}, percent=False)[""]
+    assert found.verdict == verdict
+    if ms is None:
+        assert "the time of a step" in found.missing[0]
+
+
+def test_the_gap_to_training_users_is_one_value_a_seed(store: Store) -> None:
+    records = [replace(r, terms={"train MAE": 0.25}) for r in family(store, {"a": 0.0}, seeds=2)]
+    sample = Overfit("a").fill(ground(records, store), ["MAE"])
+    assert sample is not None and sample.metrics == ("gap:MAE",)
+    expected = [r.metrics["MAE"] - 0.25 for r in records]
+    np.testing.assert_allclose(sample.values.ravel(), expected)
+    without = family(store, {"b": 0.0}, seeds=2)
+    assert Overfit("b").missing(ground(without, store)) == ["b: error on training users"]
 
 
 def test_ranked_takes_a_place_in_the_order_of_those_that_ran(store: Store) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,23 @@ def test_every_claim_of_the_page_has_a_finding(tmp_path: Path) -> None:
     assert frame.set_index("claim").loc["P44", "verdict"] == PENDING
     with pytest.raises(RecordError, match="P39"):
         verdicts.table("pnmta/fig8-user-tsne", {"P09": Finding(PENDING), "P11": Finding(PENDING)})
+
+
+@pytest.mark.parametrize(
+    ("vectors_best", "ratings_best", "word"), [(0.3, 0.4, HOLDS), (0.3, 0.05, NOISE), (0.1, 0.05, FAILS)]
+)
+def test_groups_are_those_that_chance_does_not_give(
+    vectors_best: float, ratings_best: float, word: str, tmp_path: Path
+) -> None:
+    store = Store(tmp_path)
+    for name, best in (("User vectors", vectors_best), ("Ratings", ratings_best)):
+        for seed, f in enumerate(FLAT):
+            found = {"silhouette": best + f, "null": 0.2, "null mean": 0.1, "k": 2.0, "largest cluster": 0.9}
+            record = Record("pnmta", "clusters", "published", "ml-1m", name, {"rounds": 9}, seed, found)
+            store.add_all([replace(record, config_hash=name)])
+    p44 = vectors.findings(made({vectors.LATE: around(0.2)}), store)["P44"]
+    assert p44.verdict == word and "90, 90, 90, 90, 90 % of the users" in p44.evidence
+    assert "0.900" in vectors.groups(store.read("pnmta", "clusters")).html
 
 
 def test_pictures_have_a_panel_each_and_the_control_its_own() -> None:

@@ -25,7 +25,7 @@ __all__ = [
     "results_root",
 ]
 
-_MODULES = ("tanp", "datasets", "pnmta", "vectors", "groups", "stream", "modulators")
+_MODULES = ("tanp", "datasets", "pnmta", "vectors", "clusters", "groups", "stream", "modulators")
 
 
 def results_root() -> Path:

@@ -27,7 +27,7 @@ from metarec.tasks import Splits
 WIDTHS = (16, 32, 64, 128, 256)
 ENCODERS: tuple[EncoderKind, ...] = get_args(EncoderKind)
 WARM_UP, ROUNDS = 12, 150
-# What is timed: MAML-PT, the default, and the default with one modulator changed.
+# What is timed: MAML-PT, the default, and the default with one thing changed.
 TIMED: dict[str, tuple[str, dict[str, Any]]] = {
     "MAML-PT": ("maml-pt", {}),
     "PNMTA": ("pnmta", {}),
@@ -35,6 +35,8 @@ TIMED: dict[str, tuple[str, dict[str, Any]]] = {
     "PNMTA, attention": ("pnmta", {"predictor_modulator": "attention"}),
     "PNMTA, no predictor modulator": ("pnmta", {"predictor_modulator": "none"}),
     "PNMTA, first order": ("pnmta", {"order": "first"}),
+    "PNMTA, d = 16": ("pnmta", {"d": 16}),
+    "PNMTA, 2 steps": ("pnmta", {"steps": 2}),
 }
 
 

@@ -47,6 +47,7 @@ OURS: dict[str, tuple[str, dict[str, Any]]] = {
 UNTUNED = ("MetaHIN",)
 ENCODERS = ("E", "Eb", "C", "Cb", "S", "SS", "none", "Fix")
 PREDICTORS = ("attention", "film", "none")
+STREAMS = {"Shuffled interactions": "shuffled", "One user at a time": "users"}
 SUPPORTS = (3, 10, 20, 40, 90)
 SHARES = (0.2, 0.4, 0.6, 0.8, 1.0)
 SIZES = (8, 16, 32, 64)
@@ -131,6 +132,16 @@ def order(request: Request) -> list[Run]:
         model, given = {**BASELINES, **OURS}[label]
         chosen = options(request, "published", "ml-1m", label, given)
         runs += _seeds("order", label, model, place, chosen, request)
+    return runs
+
+
+def streams(request: Request) -> list[Run]:
+    """Section 1: a network without meta-learning, fed shuffled interactions or one user at a time."""
+    runs = []
+    quick = {"epochs": 2, "d": 8} if request.profile == "quick" else {}
+    for dataset, (label, stream) in product(_datasets(request), STREAMS.items()):
+        place = protocol("published", request.profile, dataset)
+        runs += _seeds("streams", label, "plain", place, {"stream": stream, **quick}, request)
     return runs
 
 
@@ -233,6 +244,7 @@ EXPERIMENTS = (
     Experiment("pnmta", "table2", table2, needs=_TUNED),
     Experiment("pnmta", "order", order, tracks=("published",), needs=_TUNED),
     Experiment("pnmta", "table3", table3, needs=_TUNED),
+    Experiment("pnmta", "streams", streams, tracks=("published",)),
     Experiment("pnmta", "fig4", fig4, tracks=("sound",), needs=_TUNED),
     Experiment("pnmta", "fig5", fig5, tracks=("sound",), needs=_TUNED),
     Experiment("pnmta", "fig6", fig6, tracks=("sound",), needs=_TUNED),

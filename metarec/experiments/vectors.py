@@ -84,14 +84,19 @@ def _measure(run: Run, ratings: Ratings, splits: Splits) -> Record:
     """Train one panel and analyse the vectors of its test users."""
     started = time.perf_counter()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    vectors = trained_vectors(run, ratings, splits, device)
+    quick = run.profile == "quick"
+    found, extra = analyse(vectors, ratings, splits.test.task, run.seed, draw=run.seed == 0, quick=quick)
+    return _record(run, found, extra, ratings, splits.split_id, device, started)
+
+
+def trained_vectors(run: Run, ratings: Ratings, splits: Splits, device: torch.device) -> np.ndarray:
+    """$v_u$ of the test users, `[tasks, d]`, after the training of `run`."""
     with initialised(run.seed):
         method = make(run.model, Schema.of(ratings), **run.options)
     trained = train([method], splits, [run.seed], Selection("last"), device=device)
     trained.stack.method(0, trained.params)
-    vectors = user_vectors(method, EpisodeTensors(splits.test, device)).cpu().numpy()
-    quick = run.profile == "quick"
-    found, extra = analyse(vectors, ratings, splits.test.task, run.seed, draw=run.seed == 0, quick=quick)
-    return _record(run, found, extra, ratings, splits.split_id, device, started)
+    return user_vectors(method, EpisodeTensors(splits.test, device)).cpu().numpy()
 
 
 def user_vectors(method: Any, data: EpisodeTensors) -> Tensor:

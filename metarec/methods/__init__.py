@@ -28,6 +28,7 @@ METHODS: dict[str, str] = {
     "mamo": "mamo:MAMO",
     "metaemb": "metaemb:MetaEmb",
     "metahin": "metahin:MetaHIN",
+    "plain": "plain:Plain",
 }
 
 

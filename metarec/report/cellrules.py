@@ -18,17 +18,16 @@ from metarec.report.rules import FAILS, HOLDS, NOISE, Comparable, Magnitude, Pai
 class Over(Rule):
     """The cells of several comparisons as one set, judged by the rule of the first; see `over`.
 
-    `every` prints each cell as evidence; `wanted` is what no record holds yet but the claim needs.
+    `every` prints each cell as evidence.
     """
 
     parts: tuple[Rule, ...]
     title: str
     every: bool = False
-    wanted: tuple[str, ...] = ()
 
     def missing(self, ground: Ground) -> list[str]:
         here = (part for part in self.parts if ground.place.name in part.places)
-        return [*dict.fromkeys(what for part in here for what in part.missing(ground)), *self.wanted]
+        return list(dict.fromkeys(what for part in here for what in part.missing(ground)))
 
     def cells(self, ground: Ground) -> Cells | None:
         found = []
@@ -60,10 +59,10 @@ class Over(Rule):
         )
 
 
-def over(title: str, *parts: Rule, every: bool = False, wanted: tuple[str, ...] = ()) -> Over:
+def over(title: str, *parts: Rule, every: bool = False) -> Over:
     """`Over` with the metrics of the first part and the places of all."""
     metrics, places = parts[0].metrics, _places(parts)
-    return Over(metrics=metrics, places=places, parts=parts, title=title, every=every, wanted=wanted)
+    return Over(metrics=metrics, places=places, parts=parts, title=title, every=every)
 
 
 @dataclass(frozen=True, kw_only=True)

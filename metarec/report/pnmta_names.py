@@ -70,5 +70,6 @@ PLACES: Mapping[str, tuple[Place, ...]] = {
     "fig5": _places("pnmta.fig5", "pnmta/fig5-cold-users", ", Fig 5"),
     "fig6": _places("pnmta.fig6", "pnmta/fig6-embedding-size", ", Fig 6"),
     "fig7": _places("pnmta.fig7", "pnmta/fig7-adaptation-steps", ", Fig 7"),
+    "streams": _places("pnmta.streams", "pnmta/fig1-data-stream", ", two streams"),
     "fig9": _places("pnmta.table2", "pnmta/fig9-training-curves", ", Fig 9"),
 }

@@ -92,6 +92,29 @@ class Gap:
         return st.Sample(self.label, seeds, splits, ("gap:MSE",), np.array(gaps, float)[:, None, None])
 
 
+@dataclass(frozen=True)
+class Overfit:
+    """Error on test users less that on training users, one value a seed (`gap:MAE`).
+
+    For a method whose last stage measures the latter (`train MAE`).
+    """
+
+    label: str
+
+    def missing(self, ground: Ground) -> list[str]:
+        """The method, or its error on training users."""
+        return [f"{self.label}: error on training users"] if self.fill(ground, ()) is None else []
+
+    def fill(self, ground: Ground, metrics: Sequence[str]) -> st.Sample | None:
+        """Test less training."""
+        own = sorted(select(ground.own, {"method": self.label}), key=lambda r: r.seed)
+        if not own or any("train MAE" not in r.terms for r in own):
+            return None
+        gaps = np.array([r.metrics["MAE"] - r.terms["train MAE"] for r in own])
+        seeds, splits = tuple(r.seed for r in own), tuple(r.split_id for r in own)
+        return st.Sample(self.label, seeds, splits, ("gap:MAE",), gaps[:, None, None])
+
+
 def _on_shared_seeds(there: Sequence[st.Sample]) -> list[st.Sample]:
     """The samples cut to the seeds that all of them have."""
     shared = [seed for seed in there[0].seeds if all(seed in s.seeds for s in there)]
@@ -261,19 +284,3 @@ class NoneToTune(Rule):
     def evidence(self, cells: Cells, unit: Unit) -> str:
         parts = (f"{name}: {len(names)} ({', '.join(names)})" for name, names in self.counts.items())
         return f"Numbers to choose beyond the common ones: {'; '.join(parts)}."
-
-
-@dataclass(frozen=True, kw_only=True)
-class NotRun(Rule):
-    """A claim whose runs do not exist yet: `wanted` says which."""
-
-    wanted: str
-
-    def missing(self, ground: Ground) -> list[str]:
-        return [self.wanted]
-
-    def cells(self, ground: Ground) -> Cells | None:
-        return None
-
-    def outcome(self, cells: Cells) -> str:
-        return NOISE

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from metarec.errors import RecordError
+from metarec.experiments.pnmta import STREAMS
 from metarec.records import Record
 from metarec.report import html, style
-from metarec.report.groups import interval
-from metarec.report.statistics import t_interval
+from metarec.report.groups import difference, interval, over_seeds
+from metarec.report.statistics import Interval, t_interval
 
 NAMES = {"ml-1m": "MovieLens-1M", "book-crossing": "Book-Crossing", "synthetic": "planted ratings"}
-STREAMS = {
+PICTURES = {
     "images": ("Images, by task", "class or user"),
     "tasks": ("Ratings, by user", ""),
     "shuffled": ("Ratings, shuffled", ""),
 }
+ERRORS = {"MAE": "Test users", "train MAE": "Training users", "gap": "Gap"}
 PARTS = ("user tables", "item tables", "predictor")
 
 
@@ -29,7 +32,7 @@ def streams(records: Sequence[Record]) -> Figure:
     if kept is None:
         raise RecordError("no record of Fig 1 keeps its streams; run `metarec run pnmta.fig1` again.")
     fig, axes = style.panels(1, 3, height=3.0, sharey=True)
-    for n, (ax, (key, (title, what))) in enumerate(zip(axes[0], STREAMS.items(), strict=True)):
+    for n, (ax, (key, (title, what))) in enumerate(zip(axes[0], PICTURES.items(), strict=True)):
         place = np.array(kept[key])
         ax.plot(np.arange(len(place)), place, ".", color=style.PALETTE[n], markersize=3)
         style.label_axes(ax, x="place in the stream", y=what, title=title)
@@ -87,3 +90,49 @@ def steps(records: Sequence[Record]) -> html.Html:
     notes = ["Worth: for the gradient of the predictor as drawn; tasks of different users are independent."]
     rendered = html.table(columns, sections, caption=caption, corner="A step takes", notes=notes)
     return html.Html(rendered, caption)
+
+
+def trained(records: Sequence[Record]) -> html.Html:
+    """The same network after training on either stream: errors on test and training users, and their gap.
+
+    `frame` has a row a data set, stream and metric: `dataset, stream, metric, mean, low, high`; under the
+    stream `difference`, one user at a time less shuffled, paired by seed.
+    """
+    sections: dict[str, list[tuple[str, list[str]]]] = {}
+    values = []
+    told = [_with_gap(r) for r in records]
+    shuffled, by_user = STREAMS
+    for dataset in dict.fromkeys(r.dataset for r in told):
+        own = [r for r in told if r.dataset == dataset]
+        rows = {s: [over_seeds(own, s, m) for m in ERRORS] for s in STREAMS}
+        rows["difference"] = [difference(own, by_user, shuffled, m) for m in ERRORS]
+        lines = [(s, [interval(i, 3) for i in rows[s]]) for s in STREAMS]
+        lines.append(("Second less first", [_signed(i) for i in rows["difference"]]))
+        sections[NAMES.get(dataset, dataset)] = lines
+        values += [
+            {"dataset": dataset, "stream": s, "metric": m, **i._asdict()}
+            for s, found in rows.items()
+            for m, i in zip(ERRORS, found, strict=True)
+        ]
+    seeds = len({r.seed for r in records})
+    notes = [
+        f"MAE of a user’s last ten ratings, in stars; below it, half the width of the 95 % interval over "
+        f"{seeds} seeds. Differences are paired by seed."
+    ]
+    caption = "One network, two streams"
+    rendered = html.table(
+        list(ERRORS.values()), sections, caption=caption, corner="Trained on", notes=notes, kind="results"
+    )
+    return html.Html(rendered, caption, pd.DataFrame(values))
+
+
+def _with_gap(record: Record) -> Record:
+    """The record with the error on training users, and by how much that on test users is larger."""
+    test, train = record.metrics["MAE"], record.terms["train MAE"]
+    return replace(record, metrics={**record.metrics, "train MAE": train, "gap": test - train})
+
+
+def _signed(found: Interval) -> str:
+    half = (found.high - found.low) / 2
+    more = "" if np.isnan(half) else f"<br><small>±\N{NO-BREAK SPACE}{html.number(half, 3)}</small>"
+    return html.signed(found.mean, 3) + more

@@ -97,9 +97,9 @@ def times(records: Sequence[Record]) -> html.Html:
     """
     sections: dict[str, list[tuple[str, list[str]]]] = {}
     values = []
-    for dataset, device in _places(records):
+    for dataset, device in devices(records):
         heading = f"{NAMES.get(dataset, dataset)}, {device}"
-        here = _timed(records, dataset, device)
+        here = timed(records, dataset, device)
         for name, ms in here.items():
             found = ratio(ms, here["MAML-PT"])
             cells = [html.number(float(np.median(ms)), 1)]
@@ -122,10 +122,10 @@ def times(records: Sequence[Record]) -> html.Html:
 
 def rounds(records: Sequence[Record]) -> Figure:
     """Ratio of PNMTA's step time to MAML-PT's, round by round, one panel a data set and device."""
-    places = _places(records)
+    places = devices(records)
     fig, axes = style.panels(1, len(places), height=2.8, sharey=True)
     for ax, (dataset, device) in zip(axes[0], places, strict=True):
-        here = _timed(records, dataset, device)
+        here = timed(records, dataset, device)
         pairs = here["PNMTA"] / here["MAML-PT"]
         ax.plot(pairs, ".", color=style.PALETTE[0], markersize=4, alpha=0.7)
         ax.axhline(float(np.median(pairs)), color=style.INK, linewidth=1.4, label="median")
@@ -196,8 +196,8 @@ def _hessian(records: Sequence[Record]) -> tuple[str, str]:
 def _outer_loop(records: Sequence[Record]) -> tuple[str, str]:
     """P26: the interval of the time ratio lies below 1.25, on every set and device timed."""
     found = {}
-    for dataset, device in _places(records):
-        here = _timed(records, dataset, device)
+    for dataset, device in devices(records):
+        here = timed(records, dataset, device)
         found[f"{NAMES.get(dataset, dataset)}, {device}"] = ratio(here["PNMTA"], here["MAML-PT"])
     text = "; ".join(f"{name} {i.mean:.2f} [{i.low:.2f}, {i.high:.2f}]" for name, i in found.items())
     if all(i.high < 1.25 for i in found.values()):
@@ -205,7 +205,8 @@ def _outer_loop(records: Sequence[Record]) -> tuple[str, str]:
     return FAILS if any(i.low > 1.25 for i in found.values()) else NOISE, f"{text}."
 
 
-def _timed(records: Sequence[Record], dataset: str, device: str) -> dict[str, np.ndarray]:
+def timed(records: Sequence[Record], dataset: str, device: str) -> dict[str, np.ndarray]:
+    """Milliseconds of a step of each method, round by round."""
     return {
         r.method.removeprefix("step, "): np.array(r.extra["ms"])
         for r in records
@@ -213,7 +214,8 @@ def _timed(records: Sequence[Record], dataset: str, device: str) -> dict[str, np
     }
 
 
-def _places(records: Sequence[Record]) -> list[tuple[str, str]]:
+def devices(records: Sequence[Record]) -> list[tuple[str, str]]:
+    """The data sets and devices on which steps were timed."""
     return list(dict.fromkeys((r.dataset, r.device) for r in records if r.method.startswith("step, ")))
 
 

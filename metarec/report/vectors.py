@@ -118,8 +118,29 @@ def pictures(records: Sequence[Record], *, control: bool = False) -> Figure:
     return style.done(fig)
 
 
+def groups(records: Sequence[Record]) -> html.Html:
+    """Clusters of vectors and of ratings: the best silhouette, how many there are, and what chance gives."""
+    columns = {"silhouette": 3, "null": 3, "null mean": 3, "k": 1, "largest cluster": 3}
+    rows = [
+        (name, [interval(over_seeds(records, name, m), places) for m, places in columns.items()])
+        for name in panels(records)
+    ]
+    rounds = {r.options["rounds"] for r in records}
+    caption = "Do users come in groups?"
+    notes = [
+        f"Means over {_seeds(records)} seeds; below, half the width of the 95 % interval. By chance: "
+        f"{' or '.join(map(str, sorted(rounds)))} copies of the data with every column permuted over users."
+    ]
+    heads = ["Best silhouette", "95th percentile", "Mean", "Clusters", "Share of the largest"]
+    over = (("", 1), ("By chance", 2), ("", 2))
+    rendered = html.table(
+        heads, {"": rows}, caption=caption, corner="Clusters of", groups=over, notes=notes, kind="results"
+    )
+    return html.Html(rendered, caption)
+
+
 def findings(records: Sequence[Record], store: Store) -> dict[str, Finding]:
-    """P39 to P43, decided on the vectors and never on the picture; P44 waits for its runs.
+    """P39 to P44, decided on the vectors and never on the picture.
 
     P09 and P11 compare errors of ratings; they are decided by the paper's ledger.
     """
@@ -132,7 +153,8 @@ def findings(records: Sequence[Record], store: Store) -> dict[str, Finding]:
     }
     found = {name: _weigh(rule, records) for name, rule in rules.items()}
     found |= {name: by_ledger(name, "pnmta", "published", store) for name in ("P09", "P11")}
-    found["P44"] = Finding(PENDING, "", ("clusters of vectors and of ratings against permuted data",))
+    clusters = store.read("pnmta", "clusters")
+    found["P44"] = _weigh(_grouped, clusters) if clusters else Finding(PENDING, "", ("every run",))
     return found
 
 
@@ -207,6 +229,26 @@ def _better(records: Sequence[Record]) -> tuple[str, str]:
         f"({', '.join(there)}; mean) {_signed(gains[1])}."
     )
     return word, text
+
+
+def _grouped(records: Sequence[Record]) -> tuple[str, str]:
+    """P44: best silhouette above the null's 95th percentile in four seeds of five, for both kinds of data."""
+    shares, parts = [], []
+    for name in panels(records):
+        value, null, k, largest = (
+            by_seed(records, name, m) for m in ("silhouette", "null", "k", "largest cluster")
+        )
+        shares.append(float(np.mean(value > null)))
+        parts.append(
+            f"{name}: best silhouette {_each(value)} by seed, at k = {_each(k, 0)} with "
+            f"{_each(100 * largest, 0)} % of the users in one; by chance (95th percentile) {_each(null)}"
+        )
+    word = HOLDS if min(shares) >= SHARE else FAILS if max(shares) <= 1 - SHARE else NOISE
+    return word, f"{'. '.join(parts)}."
+
+
+def _each(values: np.ndarray, decimals: int = 3) -> str:
+    return ", ".join(html.number(float(v), decimals) for v in values)
 
 
 def _adding(record: Record, name: str, value: float) -> Record:
