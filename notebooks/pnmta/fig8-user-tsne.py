@@ -24,7 +24,8 @@
 # - MeLU's vectors overlap and do not separate users by age (P39), and training longer does not change that (P40);
 # - pretraining alone separates them (P41), and meta-training keeps it so (P42);
 # - PNMTA therefore represents users better than existing methods (P43), and the picture proves that users come in implicit groups
-#   (P44), which one user at a time cannot teach a model as well as shuffled interactions can (P11).
+#   (P44), which one user at a time cannot teach a model as well as shuffled interactions can (P11; see
+#   [Figure 1](fig1-data-stream.ipynb)).
 #
 # No number goes with the picture. t-SNE keeps neighbours and nothing else: distances between clusters, their sizes, and even
 # whether there are any, depend on its settings. So the pictures are below, and the verdicts come from the vectors themselves.
@@ -93,6 +94,22 @@ vectors.separation(records)
 vectors.probes(records)
 
 # %% [markdown]
+# ## Groups that nobody named
+#
+# P44 asks for groups without saying which. So k-means looks for two to ten, in the user vectors of PNMTA after ten meta-epochs without the
+# slices of the user's own fields (what is left is the mean of the items that a user has rated), and in the ratings themselves, less each item's
+# mean. Any data can be cut into clusters; the question is whether they stand out further than in data whose columns have each been permuted
+# over the users.
+
+# %%
+grouped, _ = obtain(
+    "pnmta.clusters", profile=profile, track=track, seeds=seeds, device=device
+)
+vectors.groups(grouped)
+
+# %% [markdown]
+# FINDINGS
+#
 # ## Verdict on each claim
 #
 # The rules, fixed before the runs, take the vectors with all fields; the values without the age slice stand beside them.
@@ -113,4 +130,4 @@ verdicts.table("pnmta/fig8-user-tsne", vectors.findings(records, store))
 # ## Provenance
 
 # %%
-provenance.stamp(records)
+provenance.stamp([*records, *grouped])

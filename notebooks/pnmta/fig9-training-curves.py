@@ -27,7 +27,7 @@
 # - MAML-PT's curve is unstable and PNMTA's steady (P47);
 # - at first PNMTA and MAML-PT are about equal (P48), then PNMTA pulls away (P49);
 # - after pretraining a few epochs are enough (P27);
-# - feeding a model one user at a time weakens it (P11; [Figure 1](fig1-data-stream.ipynb) looks at this too).
+# - feeding a model one user at a time weakens it (P11; the runs are those of [Figure 1](fig1-data-stream.ipynb)).
 #
 # ## Parameters
 
