@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -35,6 +35,16 @@ class Course:
     sets: Mapping[str, Block]
     printed: Mapping[str, Mapping[str, float]]
     metric: str = "MAE"
+
+
+class Point(NamedTuple):
+    """A mean with its interval, where it is drawn and in which colour."""
+
+    x: float
+    mean: float
+    low: float
+    high: float
+    color: str
 
 
 def means(records: Sequence[Record], course: Course, *, track: str) -> pd.DataFrame:
@@ -91,14 +101,20 @@ def figure(
     for (upper, lower), name in zip(axes.T, sets, strict=True):
         here = frame[frame["dataset"] == name]
         methods = [m for m in course.methods if (here["method"] == m).any()]
+        above: list[Point] = []
         for n, method in enumerate(methods):
-            _errors(upper, here[here["method"] == method], course, name, _shift(n, len(methods)))
+            shift = _shift(n, len(methods))
+            above += _errors(upper, here[here["method"] == method], course, name, shift)
+        below: list[Point] = []
         for n, (a, b) in enumerate(course.pairs):
             rows = paired[(paired["dataset"] == name) & (paired["a"] == a) & (paired["b"] == b)]
-            _gains(lower, rows, course, _look(n, b), _shift(n, len(course.pairs)))
+            below += _gains(lower, rows, course, _look(n, b), _shift(n, len(course.pairs)))
         for n, (word, height) in enumerate((levels or {}).get(name, {}).items()):
             upper.axhline(height, color=style.MUTED, ls=style.DASHES[1 + n], lw=1.3, label=word, zorder=1)
         lower.axhline(0, color=style.INK, linewidth=1)
+        printed = course.printed.get(name, {}).values() if here["compares"].all() else ()
+        _crop(upper, above, [*(levels or {}).get(name, {}).values(), *printed])
+        _crop(lower, below, [0.0])
         values = course.setting.values
         lower.set_xticks(range(len(values)), [f"{v:g}" for v in values])
         lower.set_xlim(-0.5, len(values) - 0.5)
@@ -178,7 +194,7 @@ def _gain(paired: pd.DataFrame, name: str, value: float, a: str, b: str) -> str:
     )
 
 
-def _errors(ax: Axes, own: pd.DataFrame, course: Course, name: str, shift: float) -> None:
+def _errors(ax: Axes, own: pd.DataFrame, course: Course, name: str, shift: float) -> list[Point]:
     method = str(own["method"].iloc[0])
     look = _look(course.methods.index(method), method)
     place = {value: x + shift for x, value in enumerate(course.setting.values)}
@@ -195,9 +211,10 @@ def _errors(ax: Axes, own: pd.DataFrame, course: Course, name: str, shift: float
         ring: dict[str, Any] = {"mfc": "none", "mec": style.ROLES["paper"], "mew": 1.8, "ms": 9, "ls": "none"}
         at = place[course.setting.default]
         ax.plot(at, printed, look["marker"], **ring, label="printed in Table 2, at the default", zorder=4)
+    return [Point(place[v], s.mean, s.low, s.high, look["color"]) for v, s in spots.items()]
 
 
-def _gains(ax: Axes, rows: pd.DataFrame, course: Course, look: dict[str, Any], shift: float) -> None:
+def _gains(ax: Axes, rows: pd.DataFrame, course: Course, look: dict[str, Any], shift: float) -> list[Point]:
     """Filled where Holm's adjustment leaves the difference standing, open where it does not."""
     look = look | {"linestyle": "none"}
     order = {value: x + shift for x, value in enumerate(course.setting.values)}
@@ -207,6 +224,28 @@ def _gains(ax: Axes, rows: pd.DataFrame, course: Course, look: dict[str, Any], s
         word = f"gain of {row['a']} over {row['b']}" if k == 0 else None
         face = look["color"] if sure else style.CARD
         ax.errorbar(order[row["value"]], row["gain"], yerr=bars, **look, mfc=face, label=word)
+    return [
+        Point(order[row["value"]], row["gain"], row["low"], row["high"], look["color"])
+        for row in rows.to_dict("records")
+    ]
+
+
+def _crop(ax: Axes, points: Sequence[Point], always: Sequence[float]) -> None:
+    """Leave out of the frame what lies far from the rest; a mean outside is named at the edge."""
+    ends = np.array([e for p in points for e in (p.mean, p.low, p.high) if np.isfinite(e)])
+    away = np.abs(ends - np.median([p.mean for p in points]))
+    if not (far := away > 10 * np.median(away)).any():
+        return
+    kept = [*ends[~far], *always]
+    pad = 0.08 * (max(kept) - min(kept))
+    low, high = min(kept) - pad, max(kept) + pad
+    ax.set_ylim(low, high)
+    for p in points:
+        if not low <= p.mean <= high:
+            top = p.mean > high
+            text = f"{p.mean:.2f} {'▴' if top else '▾'}"
+            at, side = (high, "top") if top else (low, "bottom")
+            ax.text(p.x, at, text, color=p.color, ha="right", va=side, fontsize=9)
 
 
 _ORDER = (0, 2, 3, 4, 5)  # the palette without orange, which is the paper's

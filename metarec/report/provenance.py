@@ -134,7 +134,8 @@ def _split_ids(records: Sequence[Record]) -> str:
     ids = list(dict.fromkeys(r.split_id for r in records))
     if len(ids) == 1:
         return f"the same for every seed, split {ids[0]}"
-    return f"each seed has its own, {len(ids)} splits: {', '.join(ids)}"
+    more = f" and {len(ids) - 5} more" if len(ids) > 5 else ""
+    return f"each seed has its own, {len(ids)} splits: {', '.join(ids[:5])}{more}"
 
 
 def _reported(records: Sequence[Record]) -> str:

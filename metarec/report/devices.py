@@ -1,0 +1,70 @@
+"""The same runs on two devices: do they agree within the scatter of their seeds?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from metarec.errors import RecordError
+from metarec.records import Record, Store
+from metarec.report import html
+from metarec.report.statistics import t_interval
+from metarec.report.tables import select
+
+# Figure 4 at its largest support is Table 2: the same users, settings and seeds, trained on its own.
+TWICE: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("pnmta.table2", {}),
+    ("pnmta.fig4", {"protocol.rule_options.max_support": 90}),
+)
+SETS = {"ml-1m": "MovieLens-1M", "book-crossing": "Book-Crossing"}
+
+
+def trained_twice(store: Store) -> tuple[list[Record], list[Record]]:
+    """The sound track's records of both experiments of `TWICE`, of methods that train."""
+    found = []
+    for name, where in TWICE:
+        records = select(store.read(*name.split(".")), {"track": "sound", **where})
+        found.append([r for r in records if r.epochs])
+    return found[0], found[1]
+
+
+def agreement(one: Sequence[Record], other: Sequence[Record], metric: str = "MAE") -> html.Html:
+    """Means on either device, their difference by seed, and what seeds differ by.
+
+    `frame` has a row a data set and method: `dataset, method, difference, low, high, largest, seeds`, where
+    `seeds` is the standard deviation over seeds on the first device. Raises `RecordError` if nothing was
+    trained on both.
+    """
+    first, second = ({(r.dataset, r.method, r.seed): r for r in side} for side in (one, other))
+    shared = [key for key in second if key in first and first[key].device != second[key].device]
+    if not shared:
+        raise RecordError("no run was made on two devices; train one experiment again on another.")
+    sections: dict[str, list[tuple[str, list[str]]]] = {}
+    values = []
+    for dataset, method in dict.fromkeys(key[:2] for key in shared):
+        keys = sorted(key for key in shared if key[:2] == (dataset, method))
+        a, b = (np.array([side[key].metrics[metric] for key in keys]) for side in (first, second))
+        found, spread = t_interval(b - a), float(a.std(ddof=1)) if len(a) > 1 else float("nan")
+        largest = float(np.abs(b - a).max())
+        cells = [html.number(float(a.mean()), 4), html.number(float(b.mean()), 4)]
+        cells += [html.signed(found.mean, 5), html.number(largest, 5), html.number(spread, 4)]
+        sections.setdefault(SETS.get(dataset, dataset), []).append((method, cells))
+        about = {"dataset": dataset, "method": method, "difference": found.mean}
+        values.append({**about, "low": found.low, "high": found.high, "largest": largest, "seeds": spread})
+    names = [_device(side[shared[0]]) for side in (first, second)]
+    caption = f"{metric} of the same runs on two devices"
+    notes = [
+        f"{len({key[2] for key in shared})} seeds. Differences are by seed, second less first; the last "
+        "column is the standard deviation over seeds on the first device."
+    ]
+    columns = [*names, "Difference", "Largest of a seed", "Seeds scatter by"]
+    rendered = html.table(columns, sections, caption=caption, corner="Method", kind="results", notes=notes)
+    return html.Html(rendered, caption, pd.DataFrame(values))
+
+
+def _device(record: Record) -> str:
+    name = record.device
+    return "CPU" if name.startswith("CPU") else name.removeprefix("NVIDIA ").partition(" ")[0]
