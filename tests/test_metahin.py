@@ -125,7 +125,7 @@ def test_no_query_of_a_training_user_is_a_link() -> None:
     other.fit(moved)
     for (name, ours), (_, theirs) in zip(method.named_buffers(), other.named_buffers(), strict=True):
         assert torch.equal(ours, theirs), name
-    assert len(method.paths.edge_item) == tiny_splits(ratings).train.n_support.sum()
+    assert len(method.paths.to_users_start) == tiny_splits(ratings).train.n_support.sum()
 
 
 def test_no_label_of_the_support_makes_a_link_of_explicit_ratings() -> None:

@@ -42,8 +42,6 @@ class MetaPaths(nn.Module):
     Raises `ProtocolError` for a field the items do not have, and when asked for neighbours before `fit`.
     """
 
-    edge_user: Tensor
-    edge_item: Tensor
     known: Tensor
     co_number: Tensor
     degree: Tensor
@@ -56,7 +54,6 @@ class MetaPaths(nn.Module):
             if name not in fields:
                 raise ProtocolError(f"no item field {name!r} to draw a path through; there are {[*fields]}.")
         self.names = ("UM", "UMUM", *(f"UM-{name}-M" for name in attributes))
-        self.sizes = tuple(fields[name].size for name in attributes)
         for index, name in enumerate(attributes):
             self._link(index, fields[name])
 
@@ -66,10 +63,10 @@ class MetaPaths(nn.Module):
         owner, slot = np.nonzero(values >= 0)
         value = values[owner, slot]
         others = np.bincount(value, minlength=f.size)[value] - 1
-        kept = {"values": values, "owner": owner, "value": value}
-        kept["number"] = np.bincount(owner, weights=others, minlength=len(values)).astype(np.int64)
-        for part, array in kept.items():
-            self._keep(f"attribute{index}_{part}", array)
+        number = np.bincount(owner, weights=others, minlength=len(values)).astype(np.int64)
+        self._keep(f"attribute{index}_values", values)
+        self._keep(f"attribute{index}_number", number)
+        self._keep_links(f"attribute{index}", owner, value, f.size)
 
     def fit(self, train: Episodes) -> None:
         """Take the links of training users: their support ratings, of implicit ones the positive."""
@@ -81,9 +78,8 @@ class MetaPaths(nn.Module):
         others = np.bincount(task, minlength=len(train))[task] - 1
         known = np.zeros(self.n_users, bool)
         known[train.ratings.user[train.rows]] = True
-        self.n_known = len(train)
-        self._keep("edge_user", task)
-        self._keep("edge_item", item)
+        self._keep_links("to_users", item, task, len(train))
+        self._keep_links("to_items", task, item, self.n_items)
         self._keep("co_number", np.bincount(item, weights=others, minlength=self.n_items).astype(np.int64))
         self._keep("degree", np.bincount(item, minlength=self.n_items))
         self._keep("known", known)
@@ -109,13 +105,9 @@ class MetaPaths(nn.Module):
 
     def _tables(self, vectors: Tensor) -> list[Tensor]:
         """What users (as a sum an item `[n_items, d]`) and values (a sum a value `[size, d]`) collect."""
-        users = _collect(vectors, self.edge_item, self.edge_user, self.n_known)
-        back = _collect(users, self.edge_user, self.edge_item, self.n_items)
+        back = self._collect("to_items", self._collect("to_users", vectors))
         tables = [back - self.degree.to(vectors.dtype).unsqueeze(-1) * vectors]
-        for index, size in enumerate(self.sizes):
-            owner, value = (self.get_buffer(f"attribute{index}_{part}") for part in ("owner", "value"))
-            tables.append(_collect(vectors, owner, value, size))
-        return tables
+        return tables + [self._collect(f"attribute{index}", vectors) for index in range(len(self.names) - 2)]
 
     def _neighbours(
         self,
@@ -143,16 +135,29 @@ class MetaPaths(nn.Module):
         for index, table in enumerate(tables[1:]):
             values = self.get_buffer(f"attribute{index}_values")[item]
             there = (values >= 0).to(x.dtype)
-            reached = (F.embedding(values.clamp(min=0), table) * there.unsqueeze(-1)).sum(-2)
+            reached = _sum_of_rows(table, values.clamp(min=0), there)
             others = self.get_buffer(f"attribute{index}_number")[item]
             back = there.sum(-1, keepdim=True)
             found.append(Neighbours(reached + (1 - back) * x, (1 + others).to(x.dtype)))
         return found
 
+    def _keep_links(self, name: str, start: np.ndarray, end: np.ndarray, size: int) -> None:
+        """Links `start -> end` `[links]` grouped by where they end, `0..size-1`."""
+        self._keep(f"{name}_start", start[np.argsort(end, kind="stable")])
+        count = np.bincount(end, minlength=size)
+        self._keep(f"{name}_offset", np.cumsum(count) - count)
+
+    def _collect(self, name: str, table: Tensor) -> Tensor:
+        """Sum over links of the rows of `table` `[n, d]` they start at, one row for each end: `[size, d]`."""
+        start, offset = (self.get_buffer(f"{name}_{part}") for part in ("start", "offset"))
+        return F.embedding_bag(start, table, offset, mode="sum")
+
     def _keep(self, name: str, values: np.ndarray) -> None:
         self.register_buffer(name, torch.as_tensor(np.ascontiguousarray(values)), persistent=False)
 
 
-def _collect(table: Tensor, start: Tensor, end: Tensor, size: int) -> Tensor:
-    """Sum over links `start -> end` `[links]` of the rows of `table` `[n, d]` they start at: `[size, d]`."""
-    return table.new_zeros(size, table.shape[-1]).index_add(0, end, table.index_select(0, start))
+def _sum_of_rows(table: Tensor, index: Tensor, weight: Tensor) -> Tensor:
+    """Weighted sum of the rows of `table` `[n, d]` named by `index` `[..., k]`: `[..., d]`."""
+    flat, weights = index.flatten(0, -2), weight.flatten(0, -2)
+    total = F.embedding_bag(flat, table, mode="sum", per_sample_weights=weights)
+    return total.reshape(*index.shape[:-1], table.shape[-1])
