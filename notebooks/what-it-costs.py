@@ -41,7 +41,9 @@
 
 # %% tags=["parameters"]
 profile: str = "recorded"  # recorded | quick | full
-device: str = "auto"  # auto | cpu | cuda; where a full or quick profile measures
+device: str = (
+    "auto"  # auto | cpu | cuda; where a full or quick profile measures
+)
 
 # %% [markdown]
 # ## Run
@@ -75,7 +77,8 @@ timing_figures.faster(measured)
 
 # %% [markdown]
 # Stacking pays where a step is many small kernels with little in each: TaNP, whose widest layer is 32. A second-order step of MeLU is large
-# enough to fill the machine on its own, so there a stacked seed costs about what a lone one does, and what pays is sorting.
+# enough to fill the machine on its own, so there a stacked seed costs about what a lone one does, and what pays is sorting; twenty of them cost
+# more a seed than five, for together they leave the processor's cache.
 #
 # ## How far from the machine's own speed?
 #
@@ -103,8 +106,8 @@ timing_figures.anatomy(measured)
 timings.compiled(measured)
 
 # %% [markdown]
-# The trainer does not compile. On a GPU, where calls cost most, it captures a step as a graph and replays it; the plain step above is then
-# that replay.
+# It could, by about an eighth, after a first step so long that a training on Last.FM is over before it pays. So the trainer does not
+# compile. On a GPU, where calls cost most, it captures a step as a graph and replays it; the plain step above is then that replay.
 #
 # ## Growth
 #

@@ -208,7 +208,14 @@ def _errors(ax: Axes, own: pd.DataFrame, course: Course, name: str, shift: float
     ax.plot(dots, kept["score"], ".", color=look["color"], alpha=0.45, markersize=3.5, zorder=2)
     printed = course.printed.get(name, {}).get(method)
     if printed is not None and own["compares"].all():
-        ring: dict[str, Any] = {"mfc": "none", "mec": style.ROLES["paper"], "mew": 1.8, "ms": 9, "ls": "none"}
+        ring: dict[str, Any] = {
+            "mfc": "none",
+            "mec": style.ROLES["paper"],
+            "mew": 1.8,
+            "ms": 9,
+            "ls": "none",
+            "clip_on": False,
+        }
         at = place[course.setting.default]
         ax.plot(at, printed, look["marker"], **ring, label="printed in Table 2, at the default", zorder=4)
     return [Point(place[v], s.mean, s.low, s.high, look["color"]) for v, s in spots.items()]

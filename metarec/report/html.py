@@ -127,5 +127,5 @@ def number(value: float, decimals: int = 2) -> str:
 
 
 def probability(p: float) -> str:
-    """A p value to three places."""
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+    """A p value to three places, ready for a cell."""
+    return "&lt; 0.001" if p < 0.001 else f"{p:.3f}"

@@ -124,6 +124,8 @@ def support(measured: Sequence[Measured]) -> Figure:
         _proportional(right, x)
         for ax in (left, right):
             ax.set_xticks(x, [str(n) for n in x])
+            ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
             ax.minorticks_off()
         style.label_axes(left, x="interactions in a support", y="time a step", y_unit="ms", title=m.name)
         style.label_axes(right, x="interactions in a support", y="peak memory", y_unit="MiB")

@@ -202,7 +202,12 @@ def reach(measured: Sequence[Measured]) -> html.Html:
     for m in measured:
         rows = []
         for what, aim, found, reached in _aims(m):
-            rows.append((what, [aim, found, html.badge("holds" if reached else "does not hold")]))
+            rows.append(
+                (
+                    escape(what),
+                    [escape(aim), escape(found), html.badge("holds" if reached else "does not hold")],
+                )
+            )
             values.append(
                 {"machine": m.name, "what": what, "aim": aim, "found": found, "reached": bool(reached)}
             )
