@@ -14,6 +14,8 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
 #   make book TORCH_INDEX=<address of a package index that serves the wanted CPU or CUDA build>
 TORCH_SPEC ?= torch==2.13.0
 TORCH_INDEX ?=
+# Test files at a time; each computes on one thread.
+TEST_JOBS ?= auto
 
 NOTEBOOKS = $(sort $(wildcard notebooks/*.ipynb notebooks/*/*.ipynb))
 
@@ -41,7 +43,8 @@ book: $(STAMP) ## build the book into _build/html, from the outputs stored in th
 
 .PHONY: test
 test: lint book ## every check: lint, types, the book, unit tests, the site in a browser, the notebooks
-	$(BIN)/pytest --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg tests $(wildcard notebooks)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(TEST_JOBS) --dist loadfile --nbval --nbval-current-env \
+		--nbval-sanitize-with tests/nbval_sanitize.cfg tests $(wildcard notebooks)
 
 .PHONY: lint
 lint: $(STAMP) ## ruff and mypy, changing nothing
