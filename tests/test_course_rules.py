@@ -150,6 +150,14 @@ def test_a_relative_range_is_small_or_not(spread: float, verdict: str, store: St
     assert word(rule, records, store) == verdict
 
 
+def test_a_seed_that_diverged_at_one_value_is_left_out_at_all(store: Store) -> None:
+    whole, spoilt = grid(store, "a", {8: 0.0, 16: 0.0}, noise=0.02), runs(store, "a", 0.0, options={"d": 32})
+    sweep = Sweep("d", D.values, "size", {"a": {}}, {"a": 32})
+    rule = Flat(sweeps=(sweep,), beside="tanp.made", bound=0.02, relative=True, **HERE)
+    cells = rule.cells(ground([*whole, *spoilt[:4]], store))
+    assert cells is not None and cells.seeds == 4
+
+
 # --- by epoch
 
 

@@ -76,17 +76,11 @@ class Combination:
         there = [s for s in found.values() if s is not None]
         if len(there) < len(found):
             return None
-        last = there[-1]
-        seeds = [seed for seed in last.seeds if all(seed in s.seeds for s in there)]
-        if not seeds:
+        there = st.on_shared_seeds(there)
+        if not there[0].seeds:
             return None
-        kept = [last.seeds.index(seed) for seed in seeds]
-        values = sum(
-            weight * s.values[[s.seeds.index(seed) for seed in seeds]]
-            for weight, s in zip(self.weights.values(), there, strict=True)
-        )
-        splits = tuple(last.splits[i] for i in kept)
-        return st.Sample(self.name, tuple(seeds), splits, tuple(metrics), np.asarray(values))
+        values = sum(weight * s.values for weight, s in zip(self.weights.values(), there, strict=True))
+        return replace(there[0], label=self.name, metrics=tuple(metrics), values=np.asarray(values))
 
 
 @dataclass(frozen=True)

@@ -153,7 +153,7 @@ def table(records: Sequence[Record], store: Store, course: Course, *, track: str
     ]
     lost = frame[frame["score"].isna()]
     notes += [
-        f"{escape(str(method))}: {len(rows)} runs diverged and are left out."
+        f"{escape(str(method))}: {len(rows)} run{'s' * (len(rows) > 1)} diverged, left out."
         for method, rows in lost.groupby("method", sort=False)
     ]
     caption = f"{course.metric} by {course.setting.label}, {track} track"

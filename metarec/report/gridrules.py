@@ -157,6 +157,9 @@ class Flat(OnGrid):
                 points = list(self.points(ground, sweep, method).values())
                 if len(points) < len(sweep.values):
                     continue
+                points = st.on_shared_seeds(points)
+                if not points[0].seeds:
+                    continue
                 values = np.concatenate([p.values for p in points], -1)
                 means = st.bootstrap_means(values, nested=points[0].nested)
                 width = self._width(means)
@@ -200,6 +203,7 @@ def _difference(a: st.Sample, b: st.Sample) -> np.ndarray:
 
 def _mean(samples: Sequence[st.Sample], label: str) -> st.Sample | None:
     """The same users and seeds, each value averaged over settings."""
-    if not samples:
+    samples = st.on_shared_seeds(samples) if samples else []
+    if not samples or not samples[0].seeds:
         return None
     return replace(samples[0], label=label, values=np.mean([s.values for s in samples], axis=0))

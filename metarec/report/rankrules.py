@@ -39,7 +39,7 @@ class Ranked:
         there = [s for label in self.labels if (s := ground.sample(label, metrics)) is not None]
         if not there:
             return None
-        there = _on_shared_seeds(there)
+        there = st.on_shared_seeds(there)
         sign = np.array([st.direction(m) for m in metrics])
         order = (-sign * np.stack([st.nan_mean(s.values, (0, 1)) for s in there])).argsort(0)
         row = order[int(np.ceil(self.place * (len(there) - 1)))]
@@ -64,7 +64,7 @@ class Average:
         there = [s for role in self.roles if (s := role.fill(ground, metrics)) is not None]
         if len(there) < len(self.roles):
             return None
-        there = _on_shared_seeds(there)
+        there = st.on_shared_seeds(there)
         return replace(there[0], label=self.name, values=np.mean([s.values for s in there], axis=0))
 
 
@@ -113,17 +113,6 @@ class Overfit:
         gaps = np.array([r.metrics["MAE"] - r.terms["train MAE"] for r in own])
         seeds, splits = tuple(r.seed for r in own), tuple(r.split_id for r in own)
         return st.Sample(self.label, seeds, splits, ("gap:MAE",), gaps[:, None, None])
-
-
-def _on_shared_seeds(there: Sequence[st.Sample]) -> list[st.Sample]:
-    """The samples cut to the seeds that all of them have."""
-    shared = [seed for seed in there[0].seeds if all(seed in s.seeds for s in there)]
-    cut = []
-    for s in there:
-        index = [s.seeds.index(seed) for seed in shared]
-        splits = tuple(s.splits[i] for i in index)
-        cut.append(replace(s, seeds=tuple(shared), splits=splits, values=s.values[index]))
-    return cut
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,7 +177,7 @@ class HasRank(Rule):
         there = [s for name in self.labels if (s := ground.sample(name, self.metrics)) is not None]
         if self.label not in [s.label for s in there] or len(there) < 2:
             return None
-        there = _on_shared_seeds(there)
+        there = st.on_shared_seeds(there)
         own = [s.label for s in there].index(self.label)
         means = np.stack([st.nan_mean(s.values, 1)[:, 0] for s in there]) * st.direction(self.metrics[0])
         ranks = 1 + (means > means[own]).sum(0)

@@ -7,7 +7,7 @@ intervals of a difference come from resampling users, then seeds, with a fixed s
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -125,6 +125,17 @@ def _values(rows: pd.DataFrame, metrics: Sequence[str], label: str) -> np.ndarra
     if absent:
         raise RecordError(f"{label!r} has no per-user {absent[0]!r}; ask for a metric its protocol records.")
     return rows.sort_values("task")[list(metrics)].to_numpy(np.float64)
+
+
+def on_shared_seeds(samples: Sequence[Sample]) -> list[Sample]:
+    """The samples cut to the seeds that all of them have."""
+    shared = [seed for seed in samples[0].seeds if all(seed in s.seeds for s in samples)]
+    cut = []
+    for s in samples:
+        index = [s.seeds.index(seed) for seed in shared]
+        splits = tuple(s.splits[i] for i in index)
+        cut.append(replace(s, seeds=tuple(shared), splits=splits, values=s.values[index]))
+    return cut
 
 
 def aligned(a: Sample, b: Sample) -> tuple[np.ndarray, np.ndarray]:
