@@ -238,12 +238,13 @@ def _gains(ax: Axes, rows: pd.DataFrame, course: Course, look: dict[str, Any], s
 
 
 def _crop(ax: Axes, points: Sequence[Point], always: Sequence[float]) -> None:
-    """Leave out of the frame what lies far from the rest; a mean outside is named at the edge."""
-    ends = np.array([e for p in points for e in (p.mean, p.low, p.high) if np.isfinite(e)])
-    away = np.abs(ends - np.median([p.mean for p in points]))
-    if not (far := away > 10 * np.median(away)).any():
+    """Leave out of the frame what is hardly known; a mean outside is named at the edge."""
+    half = np.array([(p.high - p.low) / 2 for p in points])
+    wild = half > 20 * np.nanmedian(half)
+    if not wild.any():
         return
-    kept = [*ends[~far], *always]
+    tame = [p for p, far in zip(points, wild, strict=True) if not far]
+    kept = [*always, *(e for p in tame for e in (p.mean, p.low, p.high) if np.isfinite(e))]
     pad = 0.08 * (max(kept) - min(kept))
     low, high = min(kept) - pad, max(kept) + pad
     ax.set_ylim(low, high)
