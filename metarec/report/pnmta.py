@@ -193,8 +193,12 @@ def order_table(timed: Sequence[Record], shuffled: Sequence[Record], *, track: s
     sides = [[r for r in side if r.track == track] for side in (timed, shuffled)]
     methods = list(dict.fromkeys(r.method for r in sides[1]))
     rows, values = [], []
+    lost = []
     for method in methods:
-        found = [t_interval(score(r, "MAE") for r in side if r.method == method) for side in sides]
+        scores = [[score(r, "MAE") for r in side if r.method == method] for side in sides]
+        found = [t_interval(s for s in own if not np.isnan(s)) for own in scores]
+        if n := int(np.isnan(np.concatenate(scores)).sum()):
+            lost.append(f"{method}: {n} seed{'s' * (n > 1)} diverged, left out of the mean.")
         printed = _AT_DEFAULT[ML].get(method)
         cells = ["–" if printed is None else html.number(printed, 4)]
         for mean, _, high in found:
@@ -205,7 +209,7 @@ def order_table(timed: Sequence[Record], shuffled: Sequence[Record], *, track: s
         values.append({"method": method, "timed": found[0].mean, "shuffled": found[1].mean})
     counts = {sum(r.method == m for r in shuffled) for m in methods}
     span = " to ".join(str(n) for n in sorted({min(counts), max(counts)}))
-    notes = [f"Means over seeds, {span} a method; users are drawn anew for each order."]
+    notes = [f"Means over seeds, {span} a method; users are drawn anew for each order.", *lost]
     caption = f"MAE on MovieLens-1M by the order of histories, {track} track"
     columns = ["Paper", "By time", "Shuffled", "Difference"]
     rendered = html.table(columns, {"": rows}, caption=caption, corner="Method", kind="results", notes=notes)
