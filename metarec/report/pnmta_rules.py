@@ -66,7 +66,7 @@ AT = {page: tuple(place.name for place in places) for page, places in PLACES.ite
 SOURCES = PLACES["table2"]
 BEST = Ranked(EIGHT, 0, "the best baseline")
 WORST = Ranked(EIGHT, 1, "the worst baseline")
-SHUFFLED, BY_USER = STREAMS
+SHUFFLED, BY_USER, *_ = STREAMS
 KINDS = ("attention", "film", "none")
 
 

@@ -95,20 +95,25 @@ def steps(records: Sequence[Record]) -> html.Html:
 def trained(records: Sequence[Record]) -> html.Html:
     """The same network after training on either stream: errors on test and training users, and their gap.
 
-    `frame` has a row a data set, stream and metric: `dataset, stream, metric, mean, low, high`; under the
-    stream `difference`, one user at a time less shuffled, paired by seed.
+    `frame` has a row a data set, stream and metric: `dataset, stream, metric, mean, low, high`; after each
+    pair of streams its difference, one user at a time less shuffled, paired by seed.
     """
     sections: dict[str, list[tuple[str, list[str]]]] = {}
     values = []
     told = [_with_gap(r) for r in records]
-    shuffled, by_user = STREAMS
-    for dataset in dict.fromkeys(r.dataset for r in told):
+    run = [s for s in STREAMS if any(r.method == s for r in told)]
+    for dataset in sorted({r.dataset for r in told}, key=lambda d: d != "ml-1m"):
         own = [r for r in told if r.dataset == dataset]
-        rows = {s: [over_seeds(own, s, m) for m in ERRORS] for s in STREAMS}
-        rows["difference"] = [difference(own, by_user, shuffled, m) for m in ERRORS]
-        lines = [(s, [interval(i, 3) for i in rows[s]]) for s in STREAMS]
-        lines.append(("Second less first", [_signed(i) for i in rows["difference"]]))
-        sections[NAMES.get(dataset, dataset)] = lines
+        rows: dict[str, list[Interval]] = {}
+        for shuffled, by_user in zip(run[::2], run[1::2], strict=True):
+            rows |= {s: [over_seeds(own, s, m) for m in ERRORS] for s in (shuffled, by_user)}
+            rows[f"Difference{by_user.removeprefix('One user at a time')}"] = [
+                difference(own, by_user, shuffled, m) for m in ERRORS
+            ]
+        sections[NAMES.get(dataset, dataset)] = [
+            (name, [_signed(i) if name.startswith("Difference") else interval(i, 3) for i in found])
+            for name, found in rows.items()
+        ]
         values += [
             {"dataset": dataset, "stream": s, "metric": m, **i._asdict()}
             for s, found in rows.items()
@@ -117,7 +122,7 @@ def trained(records: Sequence[Record]) -> html.Html:
     seeds = len({r.seed for r in records})
     notes = [
         f"MAE of a user’s last ten ratings, in stars; below it, half the width of the 95 % interval over "
-        f"{seeds} seeds. Differences are paired by seed."
+        f"{seeds} seeds. Differences: one user at a time less shuffled, paired by seed."
     ]
     caption = "One network, two streams"
     rendered = html.table(

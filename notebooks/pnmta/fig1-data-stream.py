@@ -100,8 +100,8 @@ stream.steps(records)
 #
 # ## Whether it matters in the end
 #
-# Encoder and predictor without any meta-learning, trained for ten epochs with Adam at 0.001: once on shuffled interactions, once
-# on one user a step. A step of the shuffled stream takes as many interactions as a user has on average, so steps and interactions
+# Encoder and predictor without any meta-learning, trained for ten epochs, and for two, with Adam at 0.001: once on shuffled
+# interactions, once on one user a step. A step of the shuffled stream takes as many interactions as a user has on average, so steps and interactions
 # are the same in number. Nobody is adapted to, at test either; only the order of the data differs. `metarec run pnmta.streams` trains them.
 
 # %%
