@@ -50,6 +50,13 @@ def test_every_claim_of_a_page_has_a_rule(page: str) -> None:
         assert rule.places and set(rule.places) <= set(places)
 
 
+def test_a_claim_is_not_awaited_on_a_track_that_its_runs_do_not_have() -> None:
+    one, both = (pnmta.LEDGER.rules[claim] for claim in ("P11", "P01"))
+    on = {t: claims.on_track(pnmta.LEDGER, one, t) for t in ("published", "sound")}
+    assert on == {"published": True, "sound": False}
+    assert all(claims.on_track(pnmta.LEDGER, both, t) for t in ("published", "sound"))
+
+
 def test_planted_ratings_answer_for_the_first_set_and_decide_nothing(store: Store) -> None:
     assert names_of("MovieLens-1M") == ("ml-1m", "synthetic")
     records = []

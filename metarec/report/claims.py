@@ -19,6 +19,7 @@ from typing import Any
 
 import pandas as pd
 
+from metarec import experiments
 from metarec.errors import RecordError
 from metarec.records import Record, Store
 from metarec.report import html
@@ -162,6 +163,9 @@ def table(notebook: str, records: Sequence[Record], store: Store, *, root: Path 
         rule = book.rules[claim["id"]]
         cells = [_claim_cell(claim)]
         for track in tracks:
+            if not on_track(book, rule, track):
+                cells.append(f"These runs have no {track} track.")
+                continue
             decided = decide(rule, grounds[track], percent=book.percent)
             found = {name: book.say(finding) for name, finding in decided.items()}
             names = [p.name for p in here if p.name in rule.places] or list(rule.places[:1])
@@ -209,6 +213,13 @@ def _grounds(
         if ground.own:
             found[place.name] = ground
     return found
+
+
+def on_track(book: Ledger, rule: Rule, track: str) -> bool:
+    """Whether any experiment behind the rule has that track; one that nobody declares has both."""
+    known = experiments.names()
+    behind = [known.get(p.experiment) for p in book.places if p.name in rule.places]
+    return not behind or any(e is None or track in e.tracks for e in behind)
 
 
 def _row(claim: str, track: str, place: str, own: Finding, whole: Finding) -> dict[str, object]:
