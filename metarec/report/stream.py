@@ -122,7 +122,8 @@ def trained(records: Sequence[Record]) -> html.Html:
     seeds = len({r.seed for r in records})
     notes = [
         f"MAE of a user’s last ten ratings, in stars; below it, half the width of the 95 % interval over "
-        f"{seeds} seeds. Differences: one user at a time less shuffled, paired by seed."
+        f"{seeds} seeds. Differences: one user at a time less shuffled, paired by seed. Ten epochs where no "
+        "other number is named."
     ]
     caption = "One network, two streams"
     rendered = html.table(
