@@ -108,7 +108,10 @@ grouped, _ = obtain(
 vectors.groups(grouped)
 
 # %% [markdown]
-# FINDINGS
+# Both stand out of the null, and the rule says that the claim holds. What stands out is another matter. In the ratings it is a few unusual users:
+# the best clustering leaves nearly all others together in one. In the vectors it is mostly two parts that touch (a silhouette of a quarter is
+# commonly read as weak). And a permuted column has lost every relation to the others, so the null denies more than groups: any correlation among
+# the columns is enough to stand out of it. Neither finding shows the groups that [Figure 2](fig2-groups.ipynb) draws.
 #
 # ## Verdict on each claim
 #
