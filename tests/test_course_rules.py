@@ -26,7 +26,7 @@ from metarec.report.cellrules import (
 )
 from metarec.report.claims import FAILS, HOLDS, NOISE, PENDING, decide
 from metarec.report.contrasts import Combination, Curve, OfCurve, Setting, Zero, log_jitter, settled, slope_of
-from metarec.report.evidence import Method
+from metarec.report.evidence import Cells, Ground, Method
 from metarec.report.gridrules import Flat
 from metarec.report.rankrules import (
     Average,
@@ -158,6 +158,23 @@ def test_a_seed_that_diverged_at_one_value_is_left_out_at_all(store: Store) -> N
     assert cells is not None and cells.seeds == 4
 
 
+class Silent(AllCells):
+    """A comparison that is defined for nobody."""
+
+    def cells(self, ground: Ground) -> Cells | None:
+        found = super().cells(ground)
+        return None if found is None else replace(found, frame=found.frame.iloc[:0])
+
+
+def test_a_comparison_without_a_cell_decides_nothing(store: Store) -> None:
+    here = {"Home": ground(family(store, {"a": 0.0, "b": 0.1}), store)}
+    silent, loud = (kind(a=Method("a"), b=Method("b"), **HERE) for kind in (Silent, AllCells))
+    alone = decide(silent, here)["Home"]
+    assert alone.verdict == PENDING and "diverged" in alone.missing[0]
+    both = decide(over("x", silent, loud), here)["Home"]
+    assert both.verdict == HOLDS and both.cells is not None and len(both.cells.frame) == 1
+
+
 # --- by epoch
 
 
@@ -283,6 +300,10 @@ def test_the_gap_to_training_users_is_one_value_a_seed(store: Store) -> None:
     assert sample is not None and sample.metrics == ("gap:MAE",)
     expected = [r.metrics["MAE"] - 0.25 for r in records]
     np.testing.assert_allclose(sample.values.ravel(), expected)
+    spoilt = [records[0], replace(records[1], metrics={"MAE": float("nan")})]
+    left = Overfit("a").fill(ground(spoilt, store), ["MAE"])
+    assert left is not None and left.seeds == (0,)
+    assert Overfit("a").fill(ground(spoilt[1:], store), ["MAE"]) is None
     without = family(store, {"b": 0.0}, seeds=2)
     assert Overfit("b").missing(ground(without, store)) == ["b: error on training users"]
 

@@ -33,7 +33,7 @@ class Over(Rule):
         found = []
         for k, part in enumerate(self.parts):
             cells = part.cells(ground) if ground.place.name in part.places else None
-            if cells is not None and len(cells.frame):
+            if cells is not None:
                 found.append(replace(cells, frame=cells.frame.assign(part=k)))
         return Cells.join(found) if found else None
 
@@ -130,7 +130,7 @@ class AlongGrid(Rule):
         found = []
         for value in self.setting.values:
             cells = self.rule.cells(self.setting.hold(ground, value))
-            if cells is not None and len(cells.frame):
+            if cells is not None:
                 found.append(replace(cells, frame=cells.frame.assign(at=self.setting.word(value))))
         return Cells.join(found) if found else None
 

@@ -119,6 +119,8 @@ def _at(rule: Rule, ground: Ground, unit: Unit) -> Finding:
     missing = tuple(rule.missing(ground))
     complete = not missing
     cells = rule.cells(ground)
+    if cells is not None and cells.frame.empty:  # nothing defined on both sides decides nothing
+        cells, missing = None, (*missing, "a metric that both sides have, or a seed that has not diverged")
     if ground.planted:
         evidence = rule.evidence(cells, unit) if cells is not None else ""
         return Finding(UNTESTABLE, evidence, ("the paper's data (these ratings are planted)",))

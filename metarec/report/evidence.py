@@ -197,7 +197,10 @@ class Cells:
 
     @classmethod
     def join(cls, parts: Sequence[Cells]) -> Cells:
-        """Several places, or several comparisons, as one."""
+        """Several places, or several comparisons, as one; those without a cell (all diverged) say nothing."""
+        parts = [p for p in parts if len(p.frame)] or list(parts[:1])
+        if not len(parts[0].frame):
+            return parts[0]
         frame = pd.concat([p.frame for p in parts], ignore_index=True)
         draws = np.average([p.draws for p in parts], axis=0, weights=[len(p.frame) for p in parts])
         return cls(frame, draws, all(p.level for p in parts))

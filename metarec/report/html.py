@@ -17,6 +17,7 @@ SIGNS: Mapping[str, str] = {
     "worse": "▼",
     "not comparable": "○",
     "not run": "–",
+    "diverged": "↯",
     "holds": "✓",
     "does not hold": "✗",
     "cannot be told from noise": "≈",

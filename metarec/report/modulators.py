@@ -59,7 +59,8 @@ def _cell(cell: Mapping[Any, Any], decimals: int) -> str:
     printed = f"paper {html.number(cell['paper'], int(cell['decimals']))}"
     if cell["seeds"]:
         printed += f"<br>Δ {html.signed(cell['delta'], decimals)}"
-    lines += [f'<span class="paper">{printed}</span>', html.badge(cell["verdict"] or "not run")]
+    word = cell["verdict"] or ("diverged" if cell["failed"] else "not run")
+    lines += [f'<span class="paper">{printed}</span>', html.badge(word)]
     return "<br>".join(lines)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from metarec.records import Record
 from metarec.report import html
 from metarec.report import statistics as st
 from metarec.report.evidence import Cells, Ground, Role
@@ -88,8 +89,7 @@ class Gap:
             return None
         kept = [r.extra["curve"]["epoch"].index(r.best_epoch) for r in own]
         gaps = [r.metrics["MSE"] - r.extra["curve"]["query"][k] for r, k in zip(own, kept, strict=True)]
-        seeds, splits = tuple(r.seed for r in own), tuple(r.split_id for r in own)
-        return st.Sample(self.label, seeds, splits, ("gap:MSE",), np.array(gaps, float)[:, None, None])
+        return _one_a_seed(self.label, "gap:MSE", own, gaps)
 
 
 @dataclass(frozen=True)
@@ -110,9 +110,17 @@ class Overfit:
         own = sorted(select(ground.own, {"method": self.label}), key=lambda r: r.seed)
         if not own or any("train MAE" not in r.terms for r in own):
             return None
-        gaps = np.array([r.metrics["MAE"] - r.terms["train MAE"] for r in own])
-        seeds, splits = tuple(r.seed for r in own), tuple(r.split_id for r in own)
-        return st.Sample(self.label, seeds, splits, ("gap:MAE",), gaps[:, None, None])
+        gaps = [r.metrics["MAE"] - r.terms["train MAE"] for r in own]
+        return _one_a_seed(self.label, "gap:MAE", own, gaps)
+
+
+def _one_a_seed(label: str, metric: str, own: Sequence[Record], values: Sequence[float]) -> st.Sample | None:
+    """One value a seed as a sample; a seed that diverged is left out, and nothing is left if all have."""
+    kept = [(r, v) for r, v in zip(own, values, strict=True) if np.isfinite(v)]
+    if not kept:
+        return None
+    seeds, splits = tuple(r.seed for r, _ in kept), tuple(r.split_id for r, _ in kept)
+    return st.Sample(label, seeds, splits, (metric,), np.array([v for _, v in kept])[:, None, None])
 
 
 @dataclass(frozen=True, kw_only=True)
