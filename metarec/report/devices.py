@@ -11,6 +11,7 @@ import pandas as pd
 from metarec.errors import RecordError
 from metarec.records import Record, Store
 from metarec.report import html
+from metarec.report.pnmta_names import spelt
 from metarec.report.statistics import t_interval
 from metarec.report.tables import select
 
@@ -19,7 +20,6 @@ TWICE: tuple[tuple[str, dict[str, Any]], ...] = (
     ("pnmta.table2", {}),
     ("pnmta.fig4", {"protocol.rule_options.max_support": 90}),
 )
-SETS = {"ml-1m": "MovieLens-1M", "book-crossing": "Book-Crossing"}
 
 
 def trained_twice(store: Store) -> tuple[list[Record], list[Record]]:
@@ -51,7 +51,7 @@ def agreement(one: Sequence[Record], other: Sequence[Record], metric: str = "MAE
         largest = float(np.abs(b - a).max())
         cells = [html.number(float(a.mean()), 4), html.number(float(b.mean()), 4)]
         cells += [html.signed(found.mean, 5), html.number(largest, 5), html.number(spread, 4)]
-        sections.setdefault(SETS.get(dataset, dataset), []).append((method, cells))
+        sections.setdefault(spelt(dataset), []).append((method, cells))
         about = {"dataset": dataset, "method": method, "difference": found.mean}
         values.append({**about, "low": found.low, "high": found.high, "largest": largest, "seeds": spread})
     names = [_device(side[shared[0]]) for side in (first, second)]

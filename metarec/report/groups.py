@@ -73,11 +73,11 @@ def over_seeds(records: Sequence[Record], method: str, metric: str) -> Interval:
     return t_interval(r.metrics[metric] for r in records if r.method == method)
 
 
-def interval(found: Interval, decimals: int = 2) -> str:
+def interval(found: Interval, decimals: int = 2, *, signed: bool = False) -> str:
     """A mean, and half the width of its interval below it, ready for a cell."""
     half = (found.high - found.low) / 2
     more = "" if np.isnan(half) else f"<br><small>±\N{NO-BREAK SPACE}{html.number(half, decimals)}</small>"
-    return html.number(found.mean, decimals) + more
+    return (html.signed if signed else html.number)(found.mean, decimals) + more
 
 
 def plane(records: Sequence[Record], names: Sequence[str]) -> Figure:

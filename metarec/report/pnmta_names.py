@@ -26,6 +26,12 @@ def names_of(dataset: str) -> tuple[str, ...]:
     return (PAPER_SETS[dataset], "synthetic") if dataset == ML else (PAPER_SETS[dataset],)
 
 
+def spelt(dataset: str) -> str:
+    """A rating table in words: the paper's name for it, and its own name if the paper does not know it."""
+    known = {source: name for name, source in PAPER_SETS.items()}
+    return known.get(dataset, "planted ratings" if dataset == "synthetic" else dataset)
+
+
 def on_set(records: Sequence[Record], dataset: str) -> list[Record]:
     """The records of one data set of the paper."""
     return select(records, {"dataset": names_of(dataset)})

@@ -14,9 +14,9 @@ from metarec.experiments.pnmta import STREAMS
 from metarec.records import Record
 from metarec.report import html, style
 from metarec.report.groups import difference, interval, over_seeds
+from metarec.report.pnmta_names import spelt
 from metarec.report.statistics import Interval, t_interval
 
-NAMES = {"ml-1m": "MovieLens-1M", "book-crossing": "Book-Crossing", "synthetic": "planted ratings"}
 PICTURES = {
     "images": ("Images, by task", "class or user"),
     "tasks": ("Ratings, by user", ""),
@@ -52,7 +52,7 @@ def worth(records: Sequence[Record]) -> html.Html:
             rows = t_interval(r.metrics["rows of a user"] for r in own)
             found = [t_interval(r.metrics[f"worth: {part}"] for r in own) for part in PARTS]
             cells = [html.number(rows.mean, 0), *(interval(i, 1) for i in found)]
-            sections.setdefault(NAMES.get(dataset, dataset), []).append((f"network {state}", cells))
+            sections.setdefault(spelt(dataset), []).append((f"network {state}", cells))
             values += [
                 {"dataset": dataset, "state": state, "part": p, **i._asdict(), "rows": rows.mean}
                 for p, i in zip(PARTS, found, strict=True)
@@ -84,7 +84,7 @@ def steps(records: Sequence[Record]) -> html.Html:
             ("shuffled rows (pretraining)", shuffled, mean["users shuffled"], shuffled),
         ]
         cells = [(name, [f"{rows:,.0f}", f"{users:,.0f}", f"{w:,.0f}"]) for name, rows, users, w in lines]
-        sections[f"{NAMES.get(dataset, dataset)}, {mean['training users']:,.0f} training users"] = cells
+        sections[f"{spelt(dataset)}, {mean['training users']:,.0f} training users"] = cells
     caption = "What one step sees"
     columns = ["Rows", "Users", "Worth, in shuffled rows"]
     notes = ["Worth: for the gradient of the predictor as drawn; tasks of different users are independent."]
@@ -110,8 +110,8 @@ def trained(records: Sequence[Record]) -> html.Html:
             rows[f"Difference{by_user.removeprefix('One user at a time')}"] = [
                 difference(own, by_user, shuffled, m) for m in ERRORS
             ]
-        sections[NAMES.get(dataset, dataset)] = [
-            (name, [_signed(i) if name.startswith("Difference") else interval(i, 3) for i in found])
+        sections[spelt(dataset)] = [
+            (name, [interval(i, 3, signed=name.startswith("Difference")) for i in found])
             for name, found in rows.items()
         ]
         values += [
@@ -136,9 +136,3 @@ def _with_gap(record: Record) -> Record:
     """The record with the error on training users, and by how much that on test users is larger."""
     test, train = record.metrics["MAE"], record.terms["train MAE"]
     return replace(record, metrics={**record.metrics, "train MAE": train, "gap": test - train})
-
-
-def _signed(found: Interval) -> str:
-    half = (found.high - found.low) / 2
-    more = "" if np.isnan(half) else f"<br><small>±\N{NO-BREAK SPACE}{html.number(half, 3)}</small>"
-    return html.signed(found.mean, 3) + more

@@ -12,12 +12,11 @@ from metarec.derivations.costs import slope
 from metarec.records import Record, Store
 from metarec.report import html, style
 from metarec.report.claims import PENDING, UNTESTABLE, Finding
+from metarec.report.pnmta_names import PAPER_SETS, spelt
 from metarec.report.rules import FAILS, HOLDS, NOISE
 from metarec.report.statistics import Interval
-from metarec.report.stream import NAMES
 from metarec.report.verdicts import by_ledger
 
-PAPER_SETS = ("ml-1m", "book-crossing")
 PRINTED = ("E", "Eb", "C", "Cb", "S", "SS")  # the rows of Table 4
 DRAWS = 4000
 
@@ -45,10 +44,10 @@ def encoder(records: Sequence[Record]) -> html.Html:
     sizes = [_only(own, dataset=d, kind="Fix").metrics for d in sets]
     rows.append(("Encoder itself", [c for m in sizes for c in (f"{int(m['encoder']):,}", "–", "–")]))
     notes = [
-        f"{NAMES.get(d, d)}: {int(m['categories']):,} categories in {int(m['fields'])} fields of 32 numbers."
+        f"{spelt(d)}: {int(m['categories']):,} categories in {int(m['fields'])} fields of 32 numbers."
         for d, m in zip(sets, sizes, strict=True)
     ]
-    heads = [(NAMES.get(d, d), 3) for d in sets]
+    heads = [(spelt(d), 3) for d in sets]
     caption = "Table 4: parameters of the encoder modulators"
     columns = ["Counted", "Printed", "Ratio"] * len(sets)
     rendered = html.table(columns, {"": rows}, caption=caption, corner="Modulator", groups=heads, notes=notes)
@@ -68,7 +67,7 @@ def predictor(records: Sequence[Record]) -> html.Html:
         rows.append((f"{'-FiLM' if kind == 'film' else '-SA'}, hidden layer {layer}", cells))
     sizes = [_only(own, dataset=d, kind="film", layer=1).metrics["predictor"] for d in sets]
     rows.append(("Predictor itself", [c for n in sizes for c in (f"{int(n):,}", "–", "–")]))
-    heads = [(NAMES.get(d, d), 3) for d in sets]
+    heads = [(spelt(d), 3) for d in sets]
     caption = "Table 5: parameters of the predictor modulators"
     columns = ["Counted", "Printed", "Ratio"] * len(sets)
     rendered = html.table(columns, {"": rows}, caption=caption, corner="Modulator", groups=heads)
@@ -98,7 +97,7 @@ def times(records: Sequence[Record]) -> html.Html:
     sections: dict[str, list[tuple[str, list[str]]]] = {}
     values = []
     for dataset, device in devices(records):
-        heading = f"{NAMES.get(dataset, dataset)}, {device}"
+        heading = f"{spelt(dataset)}, {device}"
         here = timed(records, dataset, device)
         for name, ms in here.items():
             found = ratio(ms, here["MAML-PT"])
@@ -130,7 +129,7 @@ def rounds(records: Sequence[Record]) -> Figure:
         ax.plot(pairs, ".", color=style.PALETTE[0], markersize=4, alpha=0.7)
         ax.axhline(float(np.median(pairs)), color=style.INK, linewidth=1.4, label="median")
         ax.axhline(1.25, color=style.PALETTE[1], linestyle="--", linewidth=1.4, label="limit of the rule")
-        style.label_axes(ax, x="round", y="", title=NAMES.get(dataset, dataset))
+        style.label_axes(ax, x="round", y="", title=spelt(dataset))
     axes[0, 0].set_ylabel("PNMTA / MAML-PT")
     keys = style.handles(fig)
     fig.legend(list(keys.values()), list(keys), loc="outside lower center", ncols=2)
@@ -149,7 +148,7 @@ def findings(records: Sequence[Record], store: Store) -> dict[str, Finding]:
     """P23 to P26 from these records; P16 from those of Table 3, by the paper's ledger."""
     found = {"P16": by_ledger("P16", "pnmta", "published", store)}
     rules = {"P23": _table4, "P24": _table5, "P25": _hessian, "P26": _outer_loop}
-    planted = not {r.dataset for r in records} <= set(PAPER_SETS)
+    planted = not {r.dataset for r in records} <= set(PAPER_SETS.values())
     for name, rule in rules.items():
         word, evidence = rule(records)
         wanted = ("the paper's data (these ratings are planted)",) if planted and name == "P26" else ()
@@ -166,7 +165,7 @@ def _table4(records: Sequence[Record]) -> tuple[str, str]:
     for dataset, rows in own.groupby("dataset", sort=False):
         ratios = rows["printed"] / rows["counted"]
         named = ", ".join(f"{k} {_ratio(r)}" for k, r in zip(rows["kind"], ratios, strict=True))
-        parts.append(f"{NAMES.get(str(dataset), str(dataset))} {named}")
+        parts.append(f"{spelt(str(dataset))} {named}")
     text = f"Printed over counted: {'; '.join(parts)}."
     eq4 = frame[frame["bias"] == "dimension"]
     off = ", ".join(_ratio(p / c) for p, c in zip(eq4["printed"], eq4["counted"], strict=True))
@@ -198,7 +197,7 @@ def _outer_loop(records: Sequence[Record]) -> tuple[str, str]:
     found = {}
     for dataset, device in devices(records):
         here = timed(records, dataset, device)
-        found[f"{NAMES.get(dataset, dataset)}, {device}"] = ratio(here["PNMTA"], here["MAML-PT"])
+        found[f"{spelt(dataset)}, {device}"] = ratio(here["PNMTA"], here["MAML-PT"])
     text = "; ".join(f"{name} {i.mean:.2f} [{i.low:.2f}, {i.high:.2f}]" for name, i in found.items())
     if all(i.high < 1.25 for i in found.values()):
         return HOLDS, f"{text}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -252,7 +253,7 @@ def _each(values: np.ndarray, decimals: int = 3) -> str:
 
 
 def _adding(record: Record, name: str, value: float) -> Record:
-    return Record(**{**record.__dict__, "metrics": {**record.metrics, name: value}})
+    return replace(record, metrics={**record.metrics, name: value})
 
 
 def _told(records: Sequence[Record], panel: str) -> str:
