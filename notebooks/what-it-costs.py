@@ -106,7 +106,7 @@ timing_figures.anatomy(measured)
 timings.compiled(measured)
 
 # %% [markdown]
-# It could, by about an eighth, after a first step so long that a training on Last.FM is over before it pays. So the trainer does not
+# It could, by a little, after a first step so long that a training on Last.FM is over before it pays. So the trainer does not
 # compile. On a GPU, where calls cost most, it captures a step as a graph and replays it; the plain step above is then that replay.
 #
 # ## Growth

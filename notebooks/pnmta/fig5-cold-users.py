@@ -78,7 +78,7 @@ on("sound", courses.table, records, store, pnmta.FIG5)
 # lead over MeLU is gone once 60 % are there. So the claim holds where users are few, and where they are many it does not.
 #
 # **Full pretraining does not make up for missing users.** Where they are fewest, it is level with pretraining on the same users, on both sets. On
-# MovieLens-1M, with nine times as many ratings to pretrain on, its seeds scatter more than those of any other line, one of them
+# MovieLens-1M, where the further users hold most of the ratings, its seeds scatter more than those of any other line, one of them
 # diverged, and from 60 % on its mean is the worst. It runs at the step sizes that the search found for PNMTA; a search of its own might have found
 # smaller ones.
 #

@@ -70,9 +70,10 @@ on("sound", courses.table, records, store, pnmta.FIG7)
 # How to read it. What a user's support is worth to a method shows between one step and five; the line of the damped bias shows what there is to
 # be had. As in [Figure 6](fig6-embedding-size.ipynb), flatness is judged at two per cent of the error.
 #
-# **PNMTA is sensitive to the number of steps.** On both sets its error falls by five or six per cent from one step to four, far more than the
-# border of two, and stays there; MAML-PT, with its smaller steps, changes less. Two steps instead of five save two fifths of the time of a
-# step, as measured for [Tables 4 and 5](table45-modulator-costs.ipynb), and cost between one and two and a half per cent of accuracy.
+# **PNMTA is sensitive to the number of steps.** On both sets its error falls from one step to four by far more than the border of the
+# rule (the range is in the row of P37), and stays there; MAML-PT, with its smaller steps, changes less. Two steps instead of five save
+# much of the time of a step and cost accuracy; how much of either stands in the row of P38, whose times are those of
+# [Tables 4 and 5](table45-modulator-costs.ipynb).
 #
 # **Who is ahead depends on the number.** With a single step MAML-PT looks better than PNMTA, from three on PNMTA is; its lead on MovieLens-1M
 # is gone again at five. Pretraining helps at every number on MovieLens-1M and nowhere for certain on Book-Crossing. All of it
