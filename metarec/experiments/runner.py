@@ -21,6 +21,7 @@ from metarec.errors import MetarecError
 from metarec.experiments import provenance
 from metarec.experiments.protocol import Protocol, Run
 from metarec.experiments.scoring import outcomes, score
+from metarec.memory import keep_freed
 from metarec.methods import initialised, locate, make
 from metarec.methods.base import Method
 from metarec.methods.floors import Oracle
@@ -235,6 +236,7 @@ def _work(
     """
     if threads is not None:
         torch.set_num_threads(threads)
+    keep_freed()
     try:
         finished = run_group(group, device, scratch)
     except Exception as error:

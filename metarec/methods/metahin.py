@@ -24,7 +24,7 @@ over the whole query, so an item's score depends on the other items asked for, t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -75,11 +75,25 @@ class Side(NamedTuple):
     means: Tensor
 
 
+class Scorer(NamedTuple):
+    r"""A scorer for each task and path, `[tasks, paths, ...]`, the columns of its first layer in two parts.
+
+    `rest["0.weight"]` are those for the context. Those for the item are $C - D^\top X$ with `start` $C$
+    `[..., d_hidden, d_i]`, `moved` $D$ `[..., n_support, d_hidden]` and `rows` $X$ `[tasks, 1, n_support,
+    d_i]`, the support's items; multiplied out they would be by far the largest tensor of a task.
+    """
+
+    rest: Params
+    start: Tensor
+    moved: Tensor
+    rows: Tensor
+
+
 class Adapted(NamedTuple):
-    """What co-adaptation leaves: weights `[tasks, paths, ...]`, and those of the paths `[tasks, paths]`."""
+    """What co-adaptation leaves: context layer and scorer, and the weights of the paths `[tasks, paths]`."""
 
     context: Params
-    scorer: Params
+    scorer: Scorer
     weights: Tensor
 
 
@@ -134,10 +148,15 @@ class MetaHIN(Method):
         """Scores of the mean scorer on the mean context, `[tasks, n_query]`."""
         side, asked = self.sides(support, query)
         adapted = self.adapted(side, support)
-        a = adapted.weights
-        mean = {name: torch.einsum("tp,tp...->t...", a, p) for name, p in adapted.scorer.items()}
-        context = torch.einsum("tp,tpnd->tnd", a, in_context(adapted.context, asked.means))
-        return score(mean, asked.items, context)
+
+        def mean(t: Tensor) -> Tensor:
+            return torch.einsum("tp,tp...->t...", adapted.weights, t)
+
+        rest, start, moved, rows = adapted.scorer
+        items = task_linear(asked.items, mean(start), None)
+        items = items - asked.items @ rows.squeeze(-3).mT @ mean(moved)
+        context = mean(in_context(adapted.context, asked.means))
+        return score({name: mean(p) for name, p in rest.items()}, items, context)
 
     def sides(self, support: Support, query: Query) -> tuple[Side, Side]:
         """Items and pooled neighbours of the support and of the query."""
@@ -162,24 +181,64 @@ class MetaHIN(Method):
 
     def adapted(self, side: Side, support: Support) -> Adapted:
         """Co-adaptation to the support, all tasks and paths at once."""
-        o, items = self.options, side.items.unsqueeze(-3)
+        o, means = self.options, side.means
         labels, mask = support.labels.unsqueeze(-2), support.mask.unsqueeze(-2)
-        shared, stack = mlp_params(self.scorer), side.means.shape[:-2]
 
-        def loss(scorer: Mapping[str, Tensor], context: Tensor) -> Tensor:
+        def loss(scorer: Mapping[str, Tensor], items: Tensor, context: Tensor) -> Tensor:
             return pointwise_loss(self.kind, score(scorer, items, context), labels, mask)
 
+        shared, columns = self._halved(mlp_params(self.scorer))
+        items = task_linear(side.items, columns, None).unsqueeze(-3)
         start = {"weight": self.context.weight, "bias": self.context.bias}
         context = adapt(
-            lambda p: loss(shared, in_context(p, side.means)),
-            {name: p.expand(*stack, *p.shape) for name, p in start.items()},
+            lambda p: loss(shared, items, in_context(p, means)),
+            {name: p.expand(*means.shape[:-2], *p.shape) for name, p in start.items()},
             steps=o.semantic_steps,
             lr=o.semantic_lr,
             order=o.order,
         )
-        x = in_context(context, side.means)
-        scorer = adapt(lambda p: loss(p, x), self.gated(x, mask), steps=o.steps, lr=o.inner_lr, order=o.order)
-        return Adapted(context, scorer, torch.softmax(-loss(scorer, x), -1).detach())
+        x = in_context(context, means)
+        gated, columns = self._halved(self.gated(x, mask))
+        scorer, items = self._task_step(gated, columns, side.items.unsqueeze(-3), lambda p, i: loss(p, i, x))
+        weights = torch.softmax(-loss(scorer.rest, items, x), -1).detach()
+        return Adapted(context, scorer, weights)
+
+    def _task_step(
+        self, params: Params, columns: Tensor, x: Tensor, loss: Callable[[Params, Tensor], Tensor]
+    ) -> tuple[Scorer, Tensor]:
+        r"""Descend the loss of the support; returns also what the first layer makes of its items `x`.
+
+        The gradient of the item columns is $\Delta^\top X$ with $\Delta$ that of their outputs
+        `[..., n, d_hidden]`. A step moves the outputs by $-\alpha X X^\top \Delta$, so no copy of the columns
+        has to be moved (as in `adaptation.adapt_mlp`).
+        """
+        o = self.options
+        # A first-order step is a constant: only the rows that it multiplies carry gradients.
+        rows = x.detach() if o.order == "first" else x
+        gram = o.inner_lr * x @ rows.mT
+        deltas: list[Tensor] = []
+
+        def step(outputs: Tensor, delta: Tensor) -> Tensor:
+            deltas.append(delta)
+            return outputs - gram @ delta
+
+        adapted = adapt(
+            lambda p: loss(p, p["items"]),
+            params | {"items": task_linear(x, columns, None)},
+            steps=o.steps,
+            lr=o.inner_lr,
+            order=o.order,
+            update={"items": step},
+        )
+        items = adapted.pop("items")
+        moved = o.inner_lr * torch.stack(deltas).sum(0) if deltas else torch.zeros_like(items)
+        return Scorer(adapted, columns, moved, rows), items
+
+    def _halved(self, scorer: Params) -> tuple[Params, Tensor]:
+        """The scorer with the columns of its first layer for the context, and those for the item."""
+        d_i, d_context = self.item.d_out, self.options.d_context
+        columns, rest = scorer["0.weight"].split([d_i, d_context], -1)
+        return scorer | {"0.weight": rest}, columns
 
     def gated(self, x: Tensor, mask: Tensor) -> Params:
         r"""$\omega_p = \omega \odot \sigma(G \bar x_p)$ for contexts `x` `[tasks, paths, n, d_context]`."""
@@ -198,10 +257,8 @@ def in_context(params: Mapping[str, Tensor], means: Tensor) -> Tensor:
 
 
 def score(params: Mapping[str, Tensor], items: Tensor, context: Tensor) -> Tensor:
-    """The scorer on `[items | context]`, `[..., n]`; `context` may be one for all rows of a task."""
-    weight, d = params["0.weight"], items.shape[-1]
-    first = task_linear(items, weight[..., :d], params["0.bias"])
-    return modulated_mlp(params, first + task_linear(context, weight[..., d:], None))
+    """Scores `[..., n]` from what the first layer makes of the items; `context` may be one for all rows."""
+    return modulated_mlp(params, items + task_linear(context, params["0.weight"], params["0.bias"]))
 
 
 def _most_valued(schema: Schema) -> tuple[str, ...]:
