@@ -18,6 +18,7 @@ import torch
 from benchmarks import anatomy, cases, growth
 from benchmarks.cases import TINY, Row, Size
 from benchmarks.machine import describe
+from metarec.memory import keep_freed
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "benchmarks"
 PARTS: dict[str, Callable[[torch.device, Size], Iterator[Row]]] = {
@@ -39,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> Path:
     parser.add_argument("--tiny", action="store_true", help="sizes of a test, nothing compiled: no meaning")
     args = parser.parse_args(arguments)
     torch.set_num_threads(args.threads)
+    keep_freed()  # as in a training; the loops gain by it too
     device, started = torch.device(args.device), time.perf_counter()
     about = describe(device)
     rows = []

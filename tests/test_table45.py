@@ -11,8 +11,8 @@ import torch
 
 from metarec.data import synthetic
 from metarec.experiments import modulators
+from metarec.experiments.cold_start import protocol
 from metarec.experiments.measured import Measurement
-from metarec.experiments.pnmta import protocol
 from metarec.records import Record, Store
 from metarec.report import table45
 from metarec.report.claims import UNTESTABLE

@@ -13,8 +13,8 @@ from torch import Generator
 from metarec.batching import Feed, Inputs, Key
 from metarec.data import Ratings, Schema
 from metarec.derivations import costs
+from metarec.experiments.cold_start import WINDOW, protocol
 from metarec.experiments.measured import Measurement
-from metarec.experiments.pnmta import WINDOW, protocol
 from metarec.experiments.request import Experiment, Request, no_runs
 from metarec.layers.modulators import EncoderKind, printed_encoder_count, printed_predictor_count
 from metarec.methods import initialised, make, n_parameters

@@ -9,14 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from metarec.experiments.cold_start import DATASETS, WINDOW, protocol
 from metarec.experiments.protocol import Protocol, Run
 from metarec.experiments.request import Experiment, Request, best_on_validation
-from metarec.training import Selection
 
-DATASETS = {"ml-1m": "time", "book-crossing": "shuffle"}
 EPOCHS = 15
-# Batches are sorted by length in windows of this many, to save padding (deviations page).
-WINDOW = 8
 
 FLOORS = {
     "Global mean": "global-mean",
@@ -61,28 +58,6 @@ STEPS = (1, 2, 3, 4, 5)
 GRID = {"lr": (0.01, 0.001, 0.0001), "inner_lr": (0.1, 0.01, 0.001), "steps": (1, 3, 5)}
 TRIALS = 8
 QUICK: dict[str, Any] = {"epochs": 2, "d": 8}
-
-
-def protocol(track: str, profile: str, dataset: str, **rule: Any) -> Protocol:
-    """Cold-start users of 13 to 100 ratings, the last ten the query; every seed splits the users anew.
-
-    `published`: the last epoch, test scored along the way (Fig 9). `sound`: the epoch with the least
-    validation MAE. The paper states neither split nor order nor selection; see the deviations page.
-    """
-    quick = profile == "quick"
-    # Planted histories are 30 to 60 long; a lower limit leaves users out, for full pretraining.
-    limits = {"longest": 56} if quick else {}
-    keep_last = Selection("last", watch_test=True)
-    choose = Selection("valid", "MAE", maximise=False)
-    return Protocol(
-        track=track,
-        dataset="synthetic" if quick else dataset,
-        rule="cold-start",
-        rule_options={"order": "time" if quick else DATASETS[dataset], **limits, **rule},
-        split_per_seed=True,
-        metric_sets={"": "pnmta"},
-        selection=keep_last if track == "published" else choose,
-    )
 
 
 def table2(request: Request) -> list[Run]:

@@ -17,8 +17,8 @@ from torch import Generator, Tensor
 from torch.func import functional_call, grad, vmap
 
 from metarec.data import Schema
+from metarec.experiments.cold_start import protocol
 from metarec.experiments.measured import Measurement
-from metarec.experiments.pnmta import protocol
 from metarec.experiments.request import Experiment, Request, no_runs
 from metarec.methods import initialised
 from metarec.methods.maml_pt import MAMLPT

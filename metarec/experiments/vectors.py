@@ -19,7 +19,7 @@ from torch import Tensor
 
 from metarec.data import Field, Ratings, Schema
 from metarec.experiments import provenance
-from metarec.experiments.pnmta import WINDOW, protocol
+from metarec.experiments.cold_start import WINDOW, protocol
 from metarec.experiments.protocol import Run
 from metarec.experiments.request import Experiment, Request
 from metarec.layers.pooling import masked_mean
