@@ -15,7 +15,8 @@ from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from benchmarks import planted
-from benchmarks.loops_released import Draw, MeLULoop, PNMTALoop, Rows, Side, TaNPLoop
+from benchmarks.loop_maml import MeLULoop, PNMTALoop, Side
+from benchmarks.loop_tanp import Draw, Rows, TaNPLoop
 from benchmarks.machine import Turns, alternate, peak
 from benchmarks.stacks import Training, bare, build, flops, products
 from metarec.data import Ratings, Schema

@@ -142,6 +142,24 @@ devices.agreement(*devices.trained_twice(Store(results_root())))
 # as large, does not retrace its path: rounding grows from step to step, validation picks other epochs, and a seed ends some hundredths
 # elsewhere. Its runs on two devices differ like two seeds, so only means over seeds mean anything, and they agree within their scatter.
 #
+# ## What the tables took
+#
+# A stack of seeds does not fill a GPU, so several programs shared one, seven at most. Of the trainings behind two tables of PNMTA and
+# behind the search of their step sizes, these are the ones made on a GPU:
+
+# %%
+store = Store(results_root())
+devices.elapsed(
+    {
+        "The search of step sizes": store.read("pnmta", "table2-tuning"),
+        "PNMTA, Table 2": store.read("pnmta", "table2"),
+        "PNMTA, Table 3": store.read("pnmta", "table3"),
+    }
+)
+
+# %% [markdown]
+# Not in it is MetaHIN, whose graph differs from seed to seed so that nothing can be stacked; its runs were made on two CPU cores.
+#
 # ## Aims and measurements
 #
 # What this project aimed at, on two CPU cores and on one data-centre GPU. In the quick profile the aims are met or missed by chance.

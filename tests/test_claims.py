@@ -15,18 +15,8 @@ from metarec.records import Record, Store
 from metarec.report import claims, tanp
 from metarec.report.claims import FAILS, HOLDS, NOISE, PENDING, UNTESTABLE, decide
 from metarec.report.evidence import BestOf, Cells, Ground, Method, OnValidation, Place
-from metarec.report.rules import (
-    Above,
-    AllCells,
-    Comparable,
-    LargestGain,
-    Magnitude,
-    Majority,
-    Rule,
-    Steadier,
-    WorstSetting,
-    log_spread,
-)
+from metarec.report.methodrules import Above, LargestGain, Steadier, WorstSetting, log_spread
+from metarec.report.rules import AllCells, Comparable, Magnitude, Majority, Rule
 
 M = ("P@5", "P@7", "P@10", "NDCG@5")
 HOME = Place("Home", "tanp.made", "tanp/made", "lastfm-tanp")

@@ -28,6 +28,7 @@ from metarec.report.claims import FAILS, HOLDS, NOISE, PENDING, decide
 from metarec.report.contrasts import Combination, Curve, OfCurve, Setting, Zero, log_jitter, settled, slope_of
 from metarec.report.evidence import Cells, Ground, Method
 from metarec.report.gridrules import Flat
+from metarec.report.layout import select
 from metarec.report.rankrules import (
     Average,
     Champion,
@@ -41,7 +42,6 @@ from metarec.report.rankrules import (
 )
 from metarec.report.rules import AllCells, Comparable, Magnitude
 from metarec.report.sensitivity import Sweep
-from metarec.report.tables import select
 from metarec.report.timerules import Cheaper
 
 D = Setting("options.d", (8, 16, 32), 32, "size", "d =", log=True)

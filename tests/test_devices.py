@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from metarec.errors import RecordError
@@ -28,3 +30,20 @@ def test_one_device_is_no_comparison() -> None:
     one = runs([0.7, 0.8], "CPU, x86_64")
     with pytest.raises(RecordError, match="two devices"):
         devices.agreement(one, one)
+
+
+def test_time_on_a_gpu_runs_from_the_first_start_to_the_last_record() -> None:
+    """Two programs of two replicas and 60 s each, of which the second begins 30 s after the first."""
+    made = []
+    for minute, end in (("first", "00:01:00"), ("second", "00:01:30")):
+        pair = runs([0.7, 0.8], "NVIDIA H100 80GB")
+        made += [
+            replace(r, method=minute, finished=f"2026-01-01T{end}+00:00", wall_seconds=30.0, replicas=2)
+            for r in pair
+        ]
+    on_cpu = [replace(r, finished="2026-01-02T00:00:00+00:00") for r in runs([0.7], "CPU, x86_64")]
+    (row,) = devices.elapsed({"Table": made + on_cpu, "Other": on_cpu}).frame.to_dict("records")
+    assert (row["experiment"], row["device"], row["runs"], row["seeds"]) == ("Table", "H100", 4, 2)
+    assert row["minutes"] == pytest.approx(1.5) and row["busy"] == pytest.approx(2.0)
+    with pytest.raises(RecordError, match="GPU"):
+        devices.elapsed({"Other": on_cpu})

@@ -21,8 +21,9 @@ from metarec.errors import RecordError
 from metarec.records import Record, Store
 from metarec.report import differences, epochs, figures, html, provenance, style, tables, tanp
 from metarec.report import statistics as st
+from metarec.report.layout import Block, Layout, select
 from metarec.report.statistics import Interval, Sample
-from metarec.report.tables import Block, Layout, build, verdict
+from metarec.report.tables import build, verdict
 
 mpl.use("agg")
 TWO = {"P@5": 0.0, "MAE": 0.0}
@@ -262,8 +263,8 @@ def test_every_printed_row_of_table_4_has_a_place() -> None:
 def test_records_are_selected_by_field_option_and_choice(store: Store) -> None:
     one = add(store, "a", TWO, options={"d": 8})
     two = add(store, "a", TWO, options={"d": 16}, dataset="other")
-    assert tables.select([one, two], {"options.d": (8, 32)}) == [one]
-    assert tables.select([one, two], {"dataset": "other"}) == [two]
+    assert select([one, two], {"options.d": (8, 32)}) == [one]
+    assert select([one, two], {"dataset": "other"}) == [two]
 
 
 class Outline(HTMLParser):

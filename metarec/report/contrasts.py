@@ -14,7 +14,7 @@ import numpy as np
 
 from metarec.report import statistics as st
 from metarec.report.evidence import Ground, Role
-from metarec.report.tables import select
+from metarec.report.layout import select
 
 ZERO = "zero"
 
@@ -23,7 +23,7 @@ ZERO = "zero"
 class Setting:
     """What a figure varies.
 
-    `path` leads into a record (see `tables.select`), `values` is the grid and `default` the paper's own
+    `path` leads into a record (see `layout.select`), `values` is the grid and `default` the paper's own
     value; `label` and `unit` name the axis, `short` stands before a value in text. `log` spreads the axis
     evenly.
     """

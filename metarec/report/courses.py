@@ -17,8 +17,8 @@ from metarec.records import Record, Store
 from metarec.report import html, style
 from metarec.report import statistics as st
 from metarec.report.contrasts import Setting
+from metarec.report.layout import Block, select
 from metarec.report.pnmta_names import FLOORS
-from metarec.report.tables import Block, select
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
-"""The same runs on two devices: do they agree within the scatter of their seeds?"""
+"""The same runs on two devices: do they agree within the scatter of their seeds? And how long tables took."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,9 @@ import pandas as pd
 from metarec.errors import RecordError
 from metarec.records import Record, Store
 from metarec.report import html
+from metarec.report.layout import select
 from metarec.report.pnmta_names import spelt
 from metarec.report.statistics import t_interval
-from metarec.report.tables import select
 
 # Figure 4 at its largest support is Table 2: the same users, settings and seeds, trained on its own.
 TWICE: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -63,6 +64,47 @@ def agreement(one: Sequence[Record], other: Sequence[Record], metric: str = "MAE
     columns = [*names, "Difference", "Largest of a seed", "Seeds scatter by"]
     rendered = html.table(columns, sections, caption=caption, corner="Method", kind="results", notes=notes)
     return html.Html(rendered, caption, pd.DataFrame(values))
+
+
+def elapsed(experiments: Mapping[str, Sequence[Record]]) -> html.Html:
+    """What experiments took on a GPU: from the first start to the last record, and all programs added up.
+
+    `frame` has a row an experiment: `experiment, device, runs, seeds, minutes, busy`, where `busy` is larger
+    than `minutes` where several programs shared the GPU. Raises `RecordError` if nothing was trained on one.
+    """
+    values = []
+    for name, records in experiments.items():
+        own = [r for r in records if r.epochs and not r.device.startswith("CPU")]
+        if not own:
+            continue
+        ends = [datetime.fromisoformat(r.finished).timestamp() for r in own]
+        # A record's seconds are its share of the program that trained it with others.
+        start = min(end - r.wall_seconds * r.replicas for end, r in zip(ends, own, strict=True))
+        values.append(
+            {
+                "experiment": name,
+                "device": ", ".join(sorted({_device(r) for r in own})),
+                "runs": len(own),
+                "seeds": len({r.seed for r in own}),
+                "minutes": (max(ends) - start) / 60,
+                "busy": sum(r.wall_seconds for r in own) / 60,
+            }
+        )
+    if not values:
+        raise RecordError("no run was trained on a GPU.")
+    frame = pd.DataFrame(values)
+    columns = ["GPU", "Runs", "Seeds", "Minutes", "Minutes, programs added up"]
+    rows = [
+        (v["experiment"], [v["device"], *map(str, (v["runs"], v["seeds"])), *_minutes(v)]) for v in values
+    ]
+    caption = "What training took on a GPU"
+    return html.Html(
+        html.table(columns, {"": rows}, caption=caption, corner="Experiment", kind="results"), caption, frame
+    )
+
+
+def _minutes(row: Mapping[str, Any]) -> list[str]:
+    return [html.number(float(row[key]), 1) for key in ("minutes", "busy")]
 
 
 def _device(record: Record) -> str:

@@ -13,14 +13,14 @@ import pandas as pd
 from metarec.errors import RecordError
 from metarec.records import Record, Store
 from metarec.report import statistics as st
-from metarec.report.tables import select
+from metarec.report.layout import select
 
 
 @dataclass(frozen=True)
 class Place:
     """A data set: the paper's name for it, its experiment and notebook, and the rating table's name.
 
-    `where` keeps some of the experiment's records, as in `tables.select`.
+    `where` keeps some of the experiment's records, as in `layout.select`.
     """
 
     name: str

@@ -13,9 +13,9 @@ import pandas as pd
 
 from metarec.report import statistics as st
 from metarec.report.evidence import Cells, Ground
+from metarec.report.layout import select
 from metarec.report.rules import FAILS, HOLDS, NOISE, Rule, Unit
 from metarec.report.sensitivity import Sweep
-from metarec.report.tables import select
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,8 +16,9 @@ from matplotlib.ticker import MaxNLocator
 from metarec.records import Record, Store
 from metarec.report import html, style
 from metarec.report import statistics as st
+from metarec.report.layout import Layout, select
 from metarec.report.pnmta_names import COLUMNS, ROWS
-from metarec.report.tables import Layout, Table, build, select
+from metarec.report.tables import Table, build
 
 DEFAULT = "PNMTA C film"
 

@@ -13,6 +13,7 @@ from metarec.report import differences, figures, html, provenance
 from metarec.report.claims import Ledger
 from metarec.report.contrasts import Setting
 from metarec.report.courses import Course
+from metarec.report.layout import Block, Layout, score, select
 from metarec.report.pnmta_names import (
     ALL24,
     EIGHT,
@@ -35,7 +36,7 @@ from metarec.report.pnmta_names import (
 )
 from metarec.report.pnmta_rules import RULES
 from metarec.report.statistics import t_interval
-from metarec.report.tables import Block, Layout, paper_values, score, select
+from metarec.report.tables import paper_values
 
 __all__ = [
     "FIG4",

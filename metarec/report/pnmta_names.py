@@ -9,7 +9,7 @@ from metarec.experiments.pnmta import ENCODERS, PREDICTORS, SHARES, SIZES, STEPS
 from metarec.records import Record
 from metarec.report.contrasts import Setting
 from metarec.report.evidence import Place
-from metarec.report.tables import select
+from metarec.report.layout import select
 
 PAPER_SETS: Mapping[str, str] = {"MovieLens-1M": "ml-1m", "Book-Crossing": "book-crossing"}
 ML, BX = PAPER_SETS

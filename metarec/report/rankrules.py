@@ -14,8 +14,8 @@ from metarec.records import Record
 from metarec.report import html
 from metarec.report import statistics as st
 from metarec.report.evidence import Cells, Ground, Role
+from metarec.report.layout import select
 from metarec.report.rules import FAILS, HOLDS, NOISE, Paired, Rule, Unit
-from metarec.report.tables import select
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,7 @@ Our numbers come from Records, the paper's from `reference/paper_tables`; nothin
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from itertools import combinations
 from pathlib import Path
@@ -22,92 +21,12 @@ import pandas as pd
 from metarec.errors import RecordError
 from metarec.records import Record, Store
 from metarec.report import html
+from metarec.report.layout import Block, Layout, score, select
+from metarec.report.rendering import explained, rendered
 from metarec.report.statistics import Interval, Sample, direction, samples, t_interval
 
 REFERENCE = Path(__file__).parents[2] / "reference"
 VERDICTS = ("matched", "better", "worse", "not comparable", "not run")
-
-
-@dataclass(frozen=True)
-class Block:
-    """A group of columns: a data set and setting of the paper's table, and the records that answer it.
-
-    `dataset` and `setting` are the paper's words (`None`: any setting), `source` the name of the rating
-    table on which a number of ours compares with the paper's. `where` keeps some of the records, see
-    `select`. `whole` counts the ratings of that table where copies of a part of it are in use: on a part,
-    nothing compares. `spelt` is the paper's spelling of `dataset`, where it is another.
-    """
-
-    dataset: str
-    setting: str | None
-    source: str
-    metrics: tuple[str, ...]
-    where: Mapping[str, Any] = field(default_factory=dict)
-    whole: int | None = None
-    spelt: str = ""
-
-    @property
-    def heading(self) -> str:
-        """The block in words."""
-        return f"{self.dataset}, {self.setting}" if self.setting else self.dataset
-
-    def compares(self, record: Record) -> bool:
-        """Whether a record is on the paper's own data."""
-        complete = self.whole is None or record.counts.get("ratings") == self.whole
-        return record.dataset == self.source and complete
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How one table is laid out.
-
-    `sections` maps a heading to row names, which are labels of records; `printed` gives the paper's name of
-    a row where it is another, and `reads` its name of a metric where it is another. `same` names pairs that
-    rank alike by construction, with the reason. `percent` says that the paper prints per cent.
-    """
-
-    title: str
-    reference: str
-    blocks: tuple[Block, ...]
-    sections: Mapping[str, tuple[str, ...]]
-    printed: Mapping[str, str] = field(default_factory=dict)
-    reads: Mapping[str, str] = field(default_factory=dict)
-    percent: bool = True
-    decimals: int = 2
-    same: Mapping[tuple[str, str], str] = field(default_factory=dict)
-
-    @property
-    def rows(self) -> tuple[str, ...]:
-        """Every row name, from top to bottom."""
-        return tuple(name for names in self.sections.values() for name in names)
-
-
-def select(records: Iterable[Record], where: Mapping[str, Any]) -> list[Record]:
-    """Records whose fields have the given values; a tuple lists several, `"options.d"` reaches into a field,
-    `"protocol.rule_options.n_support"` further.
-    """
-
-    def value(record: Record, name: str) -> Any:
-        head, *keys = name.split(".")
-        found = getattr(record, head)
-        for key in keys:
-            found = found.get(key) if isinstance(found, Mapping) else None
-        return found
-
-    return [
-        r
-        for r in records
-        if all(value(r, k) in (v if isinstance(v, tuple) else (v,)) for k, v in where.items())
-    ]
-
-
-def score(record: Record, metric: str) -> float:
-    """A mean metric of a record, nan if it has none. `pooled:RMSE` is the root of the mean squared error over
-    all query ratings, which all tasks having equally many makes the root of the mean of `MSE`.
-    """
-    if metric == "pooled:RMSE":
-        return float(np.sqrt(record.metrics.get("MSE", np.nan)))
-    return record.metrics.get(metric, np.nan)
 
 
 class Table(html.Html):
@@ -121,7 +40,7 @@ class Table(html.Html):
         self, frame: pd.DataFrame, layout: Layout, track: str, prefix: str, caption: str, notes: list[str]
     ):
         self.layout, self.track, self.prefix, self.notes = layout, track, prefix, notes
-        super().__init__(_render(frame, layout, caption, notes), caption, frame)
+        super().__init__(rendered(frame, layout, caption, notes), caption, frame)
 
     def wide(self, value: str = "ours") -> pd.DataFrame:
         """Methods by (data set, metric), of one column of `frame`."""
@@ -180,7 +99,7 @@ def build(
         notes += _alike(layout, here, store)
         cells += list(_cells(layout, block, here, paper, prefix))
     frame = pd.DataFrame(cells)
-    notes = [*_explained(frame, layout, prefix), *dict.fromkeys(notes)]
+    notes = [*explained(frame, layout, prefix), *dict.fromkeys(notes)]
     form = ", standard metrics" if prefix else ""
     caption = f"{layout.title}, {track} track{form}"
     return Table(frame, layout, track, prefix, caption, notes)
@@ -280,69 +199,3 @@ def collapsed(found: Mapping[str, Sample]) -> list[tuple[str, str]]:
         return any(a[seed] == b[seed] for seed in set(a) & set(b))
 
     return [(a, b) for a, b in combinations(digests, 2) if meet(digests[a], digests[b])]
-
-
-def _explained(frame: pd.DataFrame, layout: Layout, prefix: str) -> list[str]:
-    unit = "All values are per cent. " if layout.percent else ""
-    alone = "; a row without ± has nothing random in it" if (frame["seeds"] == 1).any() else ""
-    notes = [f"{unit}Ours: mean over seeds ± half of its 95 % interval (Student's t){alone}."]
-    if prefix:
-        notes.append("The paper prints no metric of this form, so there is nothing to compare with.")
-    words = set(frame["verdict"])
-    if words & {"matched", "better", "worse"}:
-        notes.append(
-            "Matched: the paper's value, a single run, lies inside our interval or is what our mean rounds "
-            "to. Otherwise ours is better or worse."
-        )
-    if "not comparable" in words:
-        part = ", or only a part of them" if any(b.whole for b in layout.blocks) else ""
-        notes.append(
-            f"Not comparable: not the paper's data (planted ratings{part}), or a single run of ours."
-        )
-    if "not run" in words:
-        notes.append("Not run: a method of the paper that has no record here yet.")
-    failed = frame[(frame["failed"] > 0) & (frame["seeds"] > 0)].groupby("method")["failed"].max()
-    notes += [
-        f"{escape(layout.printed.get(str(m), str(m)))}: {n} seed{'s' if n > 1 else ''} diverged, left out of "
-        "the mean."
-        for m, n in failed.items()
-    ]
-    if ((frame["failed"] > 0) & (frame["seeds"] == 0)).any():
-        notes.append("n/a: the method does not define the metric, or all of its seeds diverged.")
-    return notes
-
-
-def _render(frame: pd.DataFrame, layout: Layout, caption: str, notes: list[str]) -> str:
-    sections: dict[str, list[tuple[str, list[str]]]] = {}
-    for (section, method), cells in frame.groupby(["section", "method"], sort=False):
-        line = [_cell(cell, layout.decimals) for cell in cells.to_dict("records")]
-        sections.setdefault(str(section), []).append((str(method), line))
-    groups = [(b.heading, len(b.metrics)) for b in layout.blocks]
-    return html.table(
-        [m.replace("pooled:", "pooled ") for b in layout.blocks for m in b.metrics],
-        sections,
-        caption=caption,
-        corner="Method",
-        groups=groups if len(groups) > 1 else (),
-        notes=notes,
-        kind="results",
-    )
-
-
-def _cell(cell: Mapping[Any, Any], decimals: int) -> str:
-    lines = []
-    if cell["seeds"]:
-        spread = ""
-        if not np.isnan(cell["high"]):
-            spread = f" <small>± {html.number(cell['high'] - cell['ours'], decimals)}</small>"
-        lines.append(f'<span class="ours">{html.number(cell["ours"], decimals)}{spread}</span>')
-    elif cell["failed"]:
-        lines.append('<span class="ours">n/a</span>')
-    if not np.isnan(cell["paper"]):
-        printed = f"paper {html.number(cell['paper'], int(cell['decimals']))}"
-        if cell["seeds"]:
-            printed += f"<br>Δ {html.signed(cell['delta'], decimals)}"
-        lines.append(f'<span class="paper">{printed}</span>')
-    if cell["verdict"]:
-        lines.append(html.badge(cell["verdict"]))
-    return "<br>".join(lines)

@@ -13,18 +13,10 @@ from metarec.report import html
 from metarec.report.claims import Ledger
 from metarec.report.epochs import curves, history
 from metarec.report.evidence import BestOf, Method, OnValidation, Place
-from metarec.report.rules import (
-    Above,
-    AllCells,
-    Comparable,
-    LargestGain,
-    Magnitude,
-    Majority,
-    Rule,
-    Steadier,
-    WorstSetting,
-)
-from metarec.report.tables import Block, Layout, Table
+from metarec.report.layout import Block, Layout
+from metarec.report.methodrules import Above, LargestGain, Steadier, WorstSetting
+from metarec.report.rules import AllCells, Comparable, Magnitude, Majority, Rule
+from metarec.report.tables import Table
 from metarec.report.tanp_grid import GRID, GRID_RULES
 
 CUTOFFS = (5, 7, 10)

@@ -1,0 +1,81 @@
+"""The cells of a table as HTML, and the notes under it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from metarec.report import html
+from metarec.report.layout import Layout
+
+
+def explained(frame: pd.DataFrame, layout: Layout, prefix: str) -> list[str]:
+    """What a reader of the cells must know: the interval, the words, and what has diverged."""
+    unit = "All values are per cent. " if layout.percent else ""
+    alone = "; a row without ± has nothing random in it" if (frame["seeds"] == 1).any() else ""
+    notes = [f"{unit}Ours: mean over seeds ± half of its 95 % interval (Student's t){alone}."]
+    if prefix:
+        notes.append("The paper prints no metric of this form, so there is nothing to compare with.")
+    words = set(frame["verdict"])
+    if words & {"matched", "better", "worse"}:
+        notes.append(
+            "Matched: the paper's value, a single run, lies inside our interval or is what our mean rounds "
+            "to. Otherwise ours is better or worse."
+        )
+    if "not comparable" in words:
+        part = ", or only a part of them" if any(b.whole for b in layout.blocks) else ""
+        notes.append(
+            f"Not comparable: not the paper's data (planted ratings{part}), or a single run of ours."
+        )
+    if "not run" in words:
+        notes.append("Not run: a method of the paper that has no record here yet.")
+    failed = frame[(frame["failed"] > 0) & (frame["seeds"] > 0)].groupby("method")["failed"].max()
+    notes += [
+        f"{escape(layout.printed.get(str(m), str(m)))}: {n} seed{'s' if n > 1 else ''} diverged, left out of "
+        "the mean."
+        for m, n in failed.items()
+    ]
+    if ((frame["failed"] > 0) & (frame["seeds"] == 0)).any():
+        notes.append("n/a: the method does not define the metric, or all of its seeds diverged.")
+    return notes
+
+
+def rendered(frame: pd.DataFrame, layout: Layout, caption: str, notes: list[str]) -> str:
+    """The cells as an HTML table, one section of rows after another."""
+    sections: dict[str, list[tuple[str, list[str]]]] = {}
+    for (section, method), cells in frame.groupby(["section", "method"], sort=False):
+        line = [_cell(cell, layout.decimals) for cell in cells.to_dict("records")]
+        sections.setdefault(str(section), []).append((str(method), line))
+    groups = [(b.heading, len(b.metrics)) for b in layout.blocks]
+    return html.table(
+        [m.replace("pooled:", "pooled ") for b in layout.blocks for m in b.metrics],
+        sections,
+        caption=caption,
+        corner="Method",
+        groups=groups if len(groups) > 1 else (),
+        notes=notes,
+        kind="results",
+    )
+
+
+def _cell(cell: Mapping[Any, Any], decimals: int) -> str:
+    lines = []
+    if cell["seeds"]:
+        spread = ""
+        if not np.isnan(cell["high"]):
+            spread = f" <small>± {html.number(cell['high'] - cell['ours'], decimals)}</small>"
+        lines.append(f'<span class="ours">{html.number(cell["ours"], decimals)}{spread}</span>')
+    elif cell["failed"]:
+        lines.append('<span class="ours">n/a</span>')
+    if not np.isnan(cell["paper"]):
+        printed = f"paper {html.number(cell['paper'], int(cell['decimals']))}"
+        if cell["seeds"]:
+            printed += f"<br>Δ {html.signed(cell['delta'], decimals)}"
+        lines.append(f'<span class="paper">{printed}</span>')
+    if cell["verdict"]:
+        lines.append(html.badge(cell["verdict"]))
+    return "<br>".join(lines)
