@@ -72,7 +72,7 @@ def elapsed(experiments: Mapping[str, Sequence[Record]]) -> html.Html:
     `frame` has a row an experiment: `experiment, device, runs, seeds, minutes, busy`, where `busy` is larger
     than `minutes` where several programs shared the GPU. Raises `RecordError` if nothing was trained on one.
     """
-    values = []
+    values, rows = [], []
     for name, records in experiments.items():
         own = [r for r in records if r.epochs and not r.device.startswith("CPU")]
         if not own:
@@ -80,31 +80,18 @@ def elapsed(experiments: Mapping[str, Sequence[Record]]) -> html.Html:
         ends = [datetime.fromisoformat(r.finished).timestamp() for r in own]
         # A record's seconds are its share of the program that trained it with others.
         start = min(end - r.wall_seconds * r.replicas for end, r in zip(ends, own, strict=True))
-        values.append(
-            {
-                "experiment": name,
-                "device": ", ".join(sorted({_device(r) for r in own})),
-                "runs": len(own),
-                "seeds": len({r.seed for r in own}),
-                "minutes": (max(ends) - start) / 60,
-                "busy": sum(r.wall_seconds for r in own) / 60,
-            }
-        )
+        minutes, busy = (max(ends) - start) / 60, sum(r.wall_seconds for r in own) / 60
+        device, seeds = ", ".join(sorted({_device(r) for r in own})), len({r.seed for r in own})
+        about = {"experiment": name, "device": device, "runs": len(own), "seeds": seeds}
+        values.append({**about, "minutes": minutes, "busy": busy})
+        cells = [device, str(len(own)), str(seeds), html.number(minutes, 1), html.number(busy, 1)]
+        rows.append((name, cells))
     if not values:
         raise RecordError("no run was trained on a GPU.")
-    frame = pd.DataFrame(values)
     columns = ["GPU", "Runs", "Seeds", "Minutes", "Minutes, programs added up"]
-    rows = [
-        (v["experiment"], [v["device"], *map(str, (v["runs"], v["seeds"])), *_minutes(v)]) for v in values
-    ]
     caption = "What training took on a GPU"
-    return html.Html(
-        html.table(columns, {"": rows}, caption=caption, corner="Experiment", kind="results"), caption, frame
-    )
-
-
-def _minutes(row: Mapping[str, Any]) -> list[str]:
-    return [html.number(float(row[key]), 1) for key in ("minutes", "busy")]
+    rendered = html.table(columns, {"": rows}, caption=caption, corner="Experiment", kind="results")
+    return html.Html(rendered, caption, pd.DataFrame(values))
 
 
 def _device(record: Record) -> str:
