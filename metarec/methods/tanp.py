@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -23,7 +22,7 @@ from metarec.errors import ProtocolError
 from metarec.layers.embedding import Blocks, PairEncoder
 from metarec.layers.ids import Activation, IdEmbedding
 from metarec.layers.mlp import MLP
-from metarec.layers.modulation import FiLMLayer, Modulation
+from metarec.layers.modulation import FiLMDecoder, Modulation
 from metarec.layers.pooling import masked_average, masked_mean
 from metarec.methods.base import Method, Noise, Stage, Terms, options_from
 from metarec.tasks.batch import Query, Support, TaskBatch
@@ -132,7 +131,7 @@ class TaNP(Method):
             if o.output_map:
                 self.output_map = nn.Linear(d_task, d_task, bias=False)
         widths = (d_x + o.d_z, *o.decoder_sizes)
-        self.decoder = nn.ModuleList(FiLMLayer(a, b, d_task, o.variant) for a, b in pairwise(widths))
+        self.decoder = FiLMDecoder(widths, d_task, o.variant)
         self.decoder_out = nn.Linear(widths[-1], 1)
         self.cluster_weight: Tensor
         self.register_buffer("cluster_weight", torch.tensor(o.cluster_weight))
@@ -199,10 +198,7 @@ class TaNP(Method):
 
     def decode(self, x: Blocks, z: Tensor, o: Tensor | None) -> Tensor:
         """Output of the adaptive decoder on $[x | z]$, `[tasks, n]`, without an activation at the end."""
-        h: Tensor | Blocks = [*x, z.unsqueeze(-2)]
-        for layer in self.decoder:
-            h = layer(h, o)
-        return self.decoder_out(h).squeeze(-1)
+        return self.decoder_out(self.decoder([*x, z.unsqueeze(-2)], o)).squeeze(-1)
 
     def draw(self, batch: TaskBatch, generator: Generator) -> Noise:
         """Uniform `order` `[tasks, n]` and `sizes` `[tasks, 2]` for context and target, normal `eps`."""
@@ -256,7 +252,7 @@ class TaNP(Method):
         x = self.embed(user, item)
         r = self.encode(x, labels)
         both = self.posterior(r, torch.stack([regions.context, regions.target], -2))
-        prior, post = (Gaussian(*(part[..., i, :] for part in both)) for i in (0, 1))
+        prior, post = (Gaussian(*parts) for parts in zip(*(part.unbind(-2) for part in both), strict=True))
         z = post.mu + eps.to(labels.dtype) * torch.exp(0.5 * post.logvar)
         custom = self.customise(x, labels, regions.context) if self.options.variant != "none" else None
         output = self.decode(x, z, None if custom is None else custom.o)
