@@ -21,10 +21,10 @@ from benchmarks.machine import Turns, alternate, peak
 from benchmarks.stacks import Training, bare, build, flops, products
 from metarec.data import Ratings, Schema
 from metarec.errors import MetarecError
+from metarec.experiments import cold_start, tanp
 from metarec.tasks import EpisodeTensors, Splits, TaskBatch
 
 SEEDS = (1, 5, 20)
-WINDOWS = (1, 8)
 BATCH = 32
 Row = dict[str, Any]
 
@@ -53,6 +53,7 @@ class Case:
     options: dict[str, Any]
     data: Callable[[int], tuple[Ratings, Splits]]
     loops: dict[str, Callable[[Schema, Any], Any]]
+    window: int  # batches that its experiments sort by length together
 
 
 def _lastfm(shrink: int) -> tuple[Ratings, Splits]:
@@ -71,6 +72,7 @@ def cases() -> tuple[Case, ...]:
             {"clusters": 20},
             _lastfm,
             {"released": TaNPLoop, "lean": partial(TaNPLoop, lean=True)},
+            tanp.WINDOW,
         ),
         Case(
             "MeLU, second order, 5 steps, ML-1M sizes",
@@ -78,6 +80,7 @@ def cases() -> tuple[Case, ...]:
             {"steps": 5},
             _ml1m,
             {"released": MeLULoop, "lean": partial(MeLULoop, lean=True)},
+            cold_start.WINDOW,
         ),
         Case(
             "PNMTA, second order, 5 steps, ML-1M sizes",
@@ -85,6 +88,7 @@ def cases() -> tuple[Case, ...]:
             {"steps": 5},
             _ml1m,
             {"lean": PNMTALoop},
+            cold_start.WINDOW,
         ),
     )
 
@@ -145,7 +149,7 @@ def speed(case: Case, device: torch.device, size: Size) -> Iterator[Row]:
     ratings, splits = case.data(size.shrink)
     loops = {kind: LoopRun(case, kind, ratings, splits, device) for kind in case.loops}
     stacks, memory = {}, {}
-    for key in product(size.seeds, WINDOWS):
+    for key in product(size.seeds, (1, case.window)):
         with peak(device) as found:
             replicas, window = key
             stacks[key] = Training(

@@ -55,7 +55,7 @@ device: str = (
 from metarec.experiments import results_root
 from metarec.experiments.timings import measurements
 from metarec.records import Store
-from metarec.report import devices, style, timing_figures, timings
+from metarec.report import aims, devices, style, timing_figures, timings
 
 style.use_style()
 measured = timings.read(measurements(profile, device))
@@ -165,4 +165,4 @@ devices.elapsed(
 # What this project aimed at, on two CPU cores and on one data-centre GPU. In the quick profile the aims are met or missed by chance.
 
 # %%
-timings.reach(measured)
+aims.reach(measured)

@@ -10,7 +10,7 @@ import pytest
 
 from metarec.errors import MetarecError, ProtocolError, RecordError
 from metarec.experiments import timings as experiments
-from metarec.report import timing_figures, timings
+from metarec.report import aims, timing_figures, timings
 
 ABOUT = {
     "device": "cpu", "processor": "A <b>processor</b>", "cores": 2, "threads": 2, "memory_gib": 8.0,
@@ -28,7 +28,7 @@ def rows(step: float = 0.01) -> list[dict[str, Any]]:
             if (program, case[0]) != ("released", "P"):
                 found.append({**about, "program": program, "step_seconds": [seconds, 2 * seconds]})
         for n in (1, 20):
-            for window in (1, 8):
+            for window in (1, 4):
                 own = step * (1 if n == 1 else n / 2)
                 more = {"replicas": n, "window": window, "padding": 0.4 / window, "peak_mib": 10.0 * n}
                 found.append({**about, "program": "ours", **more, "step_seconds": [own, 2 * own]})
@@ -65,32 +65,34 @@ def test_processors_come_first_and_names_are_short(folder: Path) -> None:
 
 def test_ratios_are_taken_within_rounds_and_per_seed(folder: Path) -> None:
     cpu = timings.read(folder)[0]
-    found = timings.speedups(cpu).set_index(["case", "against", "replicas", "window"])
-    one = found.loc[("TaNP, sizes", "released", 1, 1)]
+    found = timings.speedups(cpu).set_index(["case", "against", "replicas", "order"])
+    one = found.loc[("TaNP, sizes", "released", 1, "shuffled")]
     assert one["median"] == one["low"] == one["high"] == pytest.approx(100.0), "both rounds agree"
-    assert found.loc[("TaNP, sizes", "released", 20, 1)]["median"] == pytest.approx(200.0)
-    assert found.loc[("PNMTA, sizes", "lean", 1, 8)]["median"] == pytest.approx(50.0)
-    assert ("PNMTA, sizes", "released", 1, 1) not in found.index
+    assert found.loc[("TaNP, sizes", "released", 20, "shuffled")]["median"] == pytest.approx(200.0)
+    assert found.loc[("PNMTA, sizes", "lean", 1, "sorted by length")]["median"] == pytest.approx(50.0)
+    assert ("PNMTA, sizes", "released", 1, "shuffled") not in found.index
 
 
 def test_share_of_bare_products_and_exponent_of_growth(folder: Path) -> None:
     cpu = timings.read(folder)[0]
     assert timings.shares(cpu)["median"].tolist() == pytest.approx([0.5] * 6)
-    assert timings.exponent(cpu, "TaNP on identities") == pytest.approx(1.4)
-    assert timings.exponent(cpu, "MeLU on content, more") == pytest.approx(1.0)
+    assert aims.exponent(cpu, "TaNP on identities") == pytest.approx(1.4)
+    assert aims.exponent(cpu, "MeLU on content, more") == pytest.approx(1.0)
 
 
 def test_verdicts_follow_the_aims(folder: Path) -> None:
     both = timings.read(folder)
-    found = timings.reach(both).frame
+    found = aims.reach(both).frame
     reached = found.set_index(["machine", "what"])["reached"]
-    assert reached["2 CPU cores", "TaNP, one seed, against the loop as released"]
-    assert not reached["Some GPU", "TaNP, one seed, against the loop as released"], "10 times is not 50"
+    assert reached["2 CPU cores", "TaNP, one seed, shuffled, against the loop as released"]
+    assert not reached["Some GPU", "TaNP, one seed, shuffled, against the loop as released"], (
+        "10 times is not 50"
+    )
     grown = "seconds an epoch grow with interactions to the power"
     assert not reached["2 CPU cores", f"TaNP on identities, {grown}"]
     assert reached["2 CPU cores", f"MeLU on content, {grown}"]
     assert reached["2 CPU cores", "10,000,000 rows to episodes, memory"]
-    assert "not run" not in timings.reach(both).html and "not run" in timings.reach(both[:1]).html
+    assert "not run" not in aims.reach(both).html and "not run" in aims.reach(both[:1]).html
 
 
 def test_tables_escape_what_they_show_and_say_what_is_missing(folder: Path) -> None:

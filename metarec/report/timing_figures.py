@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from metarec.report import style
-from metarec.report.timings import ORDER, Measured, seeds, shares, speedups
+from metarec.report.timings import ORDERS, Measured, seeds, shares, speedups
 
 # Colour never stands alone: the n-th kind of call also has the n-th hatching.
 HATCHES = ("", "//", "..", "xx", "--", "", "\\\\")
@@ -24,16 +24,16 @@ def faster(measured: Sequence[Measured]) -> Figure:
     for ax, m in zip(axes[0], measured, strict=True):
         ratios = speedups(m)
         names = list(dict.fromkeys(zip(ratios["case"], ratios["replicas"], strict=True)))
-        for n, window in enumerate(ORDER):
+        for n, order in enumerate(ORDERS):
             for loop, word in (("released", "loop as released"), ("lean", "lean loop")):
-                own = ratios[(ratios["window"] == window) & (ratios["against"] == loop)]
+                own = ratios[(ratios["order"] == order) & (ratios["against"] == loop)]
                 y = [
                     0.14 - 0.28 * n - names.index(key)
                     for key in zip(own["case"], own["replicas"], strict=True)
                 ]
                 whiskers = [own["median"] - own["low"], own["high"] - own["median"]]
                 look = style.series(n) | {"linestyle": "none"} | ({"mfc": "none"} if loop == "lean" else {})
-                label = f"{ORDER[window]}, {word}"
+                label = f"{order}, {word}"
                 ax.errorbar(own["median"], y, xerr=whiskers, label=label, **look)
         ax.set_xscale("log")
         ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))

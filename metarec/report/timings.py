@@ -1,9 +1,9 @@
-"""What training costs: measurements read, set against the loop over tasks, and held to what was aimed at."""
+"""What training costs: measurements read, and set against the loop over tasks."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -16,9 +16,7 @@ from metarec.errors import RecordError
 from metarec.report import html
 
 PROGRAMS: Mapping[str, str] = {"released": "Loop, as released", "lean": "Loop, lean"}
-ORDER: Mapping[int, str] = {1: "shuffled", 8: "sorted by length"}
-# Below so many interactions an epoch is mostly set-up; exponents of growth are fitted from there on.
-GROWN_FROM = 10**5
+ORDERS = ("shuffled", "sorted by length")
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,7 @@ def spread(values: Sequence[float] | np.ndarray) -> Spread:
 def speedups(measured: Measured) -> pd.DataFrame:
     """How many times faster a seed of ours is than a loop: ratios within rounds, over rounds.
 
-    Columns `case, against, replicas, window, median, low, high`.
+    Columns `case, against, replicas, order, median, low, high`.
     """
     rows = []
     for loop in measured.select("speed"):
@@ -82,8 +80,8 @@ def speedups(measured: Measured) -> pd.DataFrame:
         for ours in measured.select("speed", case=loop["case"], program="ours"):
             both = zip(loop["step_seconds"], ours["step_seconds"], strict=False)
             ratios = [slow / (fast / ours["replicas"]) for slow, fast in both]
-            about = {"case": loop["case"], "against": loop["program"]}
-            rows.append({**about, **{k: ours[k] for k in ("replicas", "window")}, **spread(ratios)._asdict()})
+            about = {"case": loop["case"], "against": loop["program"], "replicas": ours["replicas"]}
+            rows.append({**about, "order": order(ours), **spread(ratios)._asdict()})
     return pd.DataFrame(rows)
 
 
@@ -143,7 +141,12 @@ def against(measured: Sequence[Measured]) -> html.Html:
 def _program(row: Mapping[str, Any]) -> str:
     if row["program"] != "ours":
         return PROGRAMS[row["program"]]
-    return f"Ours, {seeds(row['replicas'])}, {ORDER[row['window']]}"
+    return f"Ours, {seeds(row['replicas'])}, {order(row)}"
+
+
+def order(row: Mapping[str, Any]) -> str:
+    """How the tasks of a program's batches are drawn, one of `ORDERS`."""
+    return ORDERS[row["window"] > 1]
 
 
 def seeds(n: int) -> str:
@@ -155,7 +158,7 @@ def _cells(row: Mapping[str, Any], ratios: pd.DataFrame) -> list[str]:
     if row["program"] != "ours":
         return [_ranged(spread(1e3 * np.array(row["step_seconds"]))), "", "", "", ""]
     own = ratios[(ratios["case"] == row["case"]) & (ratios["replicas"] == row["replicas"])]
-    own = own[own["window"] == row["window"]].set_index("against")
+    own = own[own["order"] == order(row)].set_index("against")
     times = [
         _ranged(Spread(*own.loc[loop, ["median", "low", "high"]]), "×") if loop in own.index else "–"
         for loop in PROGRAMS
@@ -170,10 +173,10 @@ def _mib(value: float | None) -> str:
 
 
 def _ranged(s: Spread, unit: str = "") -> str:
-    return f"{_short(s.median)}{unit}<br><small>{_short(s.low)} to {_short(s.high)}</small>"
+    return f"{short(s.median)}{unit}<br><small>{short(s.low)} to {short(s.high)}</small>"
 
 
-def _short(value: float) -> str:
+def short(value: float) -> str:
     """Three significant digits, never in powers of ten."""
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
@@ -194,90 +197,3 @@ def compiled(measured: Sequence[Measured]) -> html.Html:
     columns = ["first step, compiled", "later steps, as they are", "later steps, compiled", "ratio"]
     rendered = html.table(columns, {"": rows}, caption=caption, corner="Machine", kind="results")
     return html.Html(rendered, caption, pd.DataFrame(values))
-
-
-def reach(measured: Sequence[Measured]) -> html.Html:
-    """What was aimed at, what was measured, and whether it was reached."""
-    sections, values = {}, []
-    for m in measured:
-        rows = []
-        for what, aim, found, reached in _aims(m):
-            rows.append(
-                (
-                    escape(what),
-                    [escape(aim), escape(found), html.badge("holds" if reached else "does not hold")],
-                )
-            )
-            values.append(
-                {"machine": m.name, "what": what, "aim": aim, "found": found, "reached": bool(reached)}
-            )
-        sections[m.name] = rows
-    if not any(m.on_gpu for m in measured):
-        missing = [f"{case}, a seed against the loop as released" for case in ("TaNP", "MeLU")]
-        sections["A data-centre GPU"] = [(what, ["≥ 50×", "–", html.badge("not run")]) for what in missing]
-    caption = "Aims and measurements"
-    rendered = html.table(
-        ["Aim", "Measured", "Reached"], sections, caption=caption, corner="What", kind="results"
-    )
-    return html.Html(rendered, caption, pd.DataFrame(values))
-
-
-def _aims(m: Measured) -> Iterator[tuple[str, str, str, bool]]:
-    """Name, aim, measurement and verdict of everything that this machine's rows decide."""
-    yield from _speed_aims(m)
-    if not m.on_gpu:
-        yield from _rate_aims(m)
-        yield from _growth_aims(m)
-    for r in m.select("speed", program="ours", replicas=1, window=8):
-        what = f"{r['case'].split(',')[0]}, padding when sorted by length"
-        yield what, "< 20 %", f"{r['padding']:.0%}", r["padding"] < 0.2
-
-
-def _speed_aims(m: Measured) -> Iterator[tuple[str, str, str, bool]]:
-    ratios = speedups(m)
-    ratios = ratios[(ratios["against"] == "released") & (ratios["window"] == 1)]
-    aims = {"TaNP": (50, 50) if m.on_gpu else (20, 60), "MeLU": (50, 50) if m.on_gpu else (15, None)}
-    for case, (alone, stacked) in aims.items():
-        own = ratios[ratios["case"].str.startswith(case)].set_index("replicas")["median"]
-        one, best = own[1], own[own.index > 1].max()
-        yield (
-            f"{case}, one seed, against the loop as released",
-            f"≥ {alone}×",
-            f"{_short(one)}×",
-            one >= alone,
-        )
-        if stacked:
-            yield f"{case}, a seed of a stack, likewise", f"≥ {stacked}×", f"{_short(best)}×", best >= stacked
-
-
-def _rate_aims(m: Measured) -> Iterator[tuple[str, str, str, bool]]:
-    found = shares(m)
-    for case, least, word in (("TaNP", 1 / 3, "1/3"), ("MeLU", 1 / 2, "1/2")):
-        own = found[found["case"].str.startswith(case)].set_index("replicas")["median"]
-        for replicas in (own.index[0], own.index[-1]):
-            what = f"{case}, share of the bare products' rate, {seeds(replicas)}"
-            yield what, f"≥ {word}", f"{own[replicas]:.2f}", own[replicas] >= least
-
-
-def _growth_aims(m: Measured) -> Iterator[tuple[str, str, str, bool]]:
-    for program in dict.fromkeys(r["program"] for r in m.select("epoch")):
-        power = exponent(m, program)
-        what = f"{program.split(',')[0]}, seconds an epoch grow with interactions to the power"
-        yield what, "≤ 1.1", f"{power:.2f}", power <= 1.1
-    most = m.select("episodes")[-1]
-    rows, taken, memory = (
-        f"{most['interactions']:,} rows to episodes",
-        most["seconds"],
-        most["peak_mib"] / 1024,
-    )
-    yield f"{rows}, time", "< 60 s", f"{taken:.1f} s", taken < 60
-    yield f"{rows}, memory", "< 4 GiB", f"{memory:.2f} GiB", memory < 4
-
-
-def exponent(m: Measured, program: str, least: int = GROWN_FROM) -> float:
-    """Slope of log seconds an epoch against log interactions, from `least` on (all, if one is that large)."""
-    rows = m.select("epoch", program=program)
-    large = [r for r in rows if r["interactions"] >= least]
-    rows = large if len(large) > 1 else rows
-    x, y = np.log([[r["interactions"], np.median(r["epoch_seconds"])] for r in rows]).T
-    return float(np.polyfit(x, y, 1)[0])
