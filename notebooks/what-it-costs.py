@@ -65,9 +65,10 @@ timings.machines(measured)
 # ## Steps
 #
 # A step is what training is made of: 32 users, their losses, one gradient, one move of Adam. *Padding* is the share of a batch that
-# no user fills. If batches are cut from a plain shuffle, the longest history in each sets its width. If eight batches at a time
-# are sorted by length first, little is wasted; which users meet in a batch then depends on their length
-# ([deviations](../book/deviations.md)), so the published track of TaNP does without.
+# no user fills. If batches are cut from a plain shuffle, the longest history in each sets its width. If several batches at a time, four of
+# TaNP's and eight of the others', are sorted by length first, less is wasted; which users meet in a batch then depends on their length
+# ([deviations](../book/deviations.md)), so the published track of TaNP does without. Memory that a step frees is kept for the next one,
+# in all programs; handed back to the system, it would have to be cleared anew at every step.
 
 # %%
 timings.against(measured)
