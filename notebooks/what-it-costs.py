@@ -73,13 +73,13 @@ timings.machines(measured)
 # %%
 timings.against(measured)
 
-# %% mystnb={"figure": {"caption": "How many times faster a seed of ours is than the loop over users. Whiskers: range over rounds.", "name": "fig-costs-faster"}, "image": {"alt": "Rows: TaNP, MeLU and PNMTA with 1, 5 and 20 seeds stacked. Horizontal, log scale: times faster than the loop, for each seed. Filled marks, against the loop as released, stand further right than hollow ones, against the lean loop. Squares, batches sorted by length, stand right of circles, shuffled batches. For TaNP the marks move right with the number of seeds; for MeLU and PNMTA they hardly do."}}
+# %% mystnb={"figure": {"caption": "How many times faster a seed of ours is than the loop over users. Whiskers: range over rounds.", "name": "fig-costs-faster"}, "image": {"alt": "Rows: TaNP, MeLU and PNMTA with 1, 5 and 20 seeds stacked. Horizontal, log scale: times faster than the loop, for each seed. Filled marks, against the loop as released, stand further right than hollow ones, against the lean loop. Squares, batches sorted by length, mostly stand right of circles, shuffled batches. For TaNP the marks move right with the number of seeds; for MeLU and PNMTA they hardly do."}}
 timing_figures.faster(measured)
 
 # %% [markdown]
 # Stacking pays where a step is many small kernels with little in each: TaNP, whose widest layer is 32. A second-order step of MeLU is large
-# enough to fill the machine on its own, so there a stacked seed costs about what a lone one does, and what pays is sorting; twenty of them cost
-# more a seed than five, for together they leave the processor's cache.
+# enough to fill the machine on its own, so there a stacked seed costs about what a lone one does, and what pays is sorting; twenty of them are
+# hardly cheaper a seed than five, for together they leave the processor's cache.
 #
 # ## How far from the machine's own speed?
 #
