@@ -145,7 +145,7 @@ devices.agreement(*devices.trained_twice(Store(results_root())))
 #
 # ## What the tables took
 #
-# A stack of seeds does not fill a GPU, so several programs shared one, seven at most. Of the trainings behind two tables of PNMTA and
+# A stack of seeds does not fill a GPU, so up to eight programs shared one. Of the trainings behind two tables of PNMTA and
 # behind the search of their step sizes, these are the ones made on a GPU:
 
 # %%
