@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> Path:
     parser.add_argument("--tiny", action="store_true", help="sizes of a test, nothing compiled: no meaning")
     args = parser.parse_args(arguments)
     torch.set_num_threads(args.threads)
-    keep_freed()  # as in a training; the loops gain by it too
+    keep_freed()  # as in a training, for the loops too
     device, started = torch.device(args.device), time.perf_counter()
     about = describe(device)
     rows = []

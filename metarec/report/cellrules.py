@@ -11,7 +11,7 @@ import numpy as np
 from metarec.report import html
 from metarec.report.contrasts import ZERO, Setting
 from metarec.report.evidence import Cells, Ground
-from metarec.report.rules import FAILS, HOLDS, NOISE, Comparable, Magnitude, Paired, Rule, Unit
+from metarec.report.rules import FAILS, HOLDS, NOISE, Comparable, EveryCell, Magnitude, Paired, Rule, Unit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,13 +91,8 @@ def each(title: str, *parts: Rule) -> Each:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FirstRefutes(Over):
+class FirstRefutes(EveryCell, Over):
     """A statement and its condition: holds if every cell is +; fails if one of the first part's is -."""
-
-    def outcome(self, cells: Cells) -> str:
-        if cells.count("+") == len(cells.frame):
-            return HOLDS
-        return FAILS if self.refuted(cells) else NOISE
 
     def refuted(self, cells: Cells) -> bool:
         frame = cells.frame
@@ -151,16 +146,8 @@ def along(setting: Setting, rule: Rule) -> AlongGrid:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Signs(Paired):
+class Signs(EveryCell, Paired):
     """Holds if every cell is +; fails if one is -."""
-
-    def outcome(self, cells: Cells) -> str:
-        if cells.count("+") == len(cells.frame):
-            return HOLDS
-        return FAILS if self.refuted(cells) else NOISE
-
-    def refuted(self, cells: Cells) -> bool:
-        return cells.count("-") > 0
 
     def evidence(self, cells: Cells, unit: Unit) -> str:
         return listed(cells, unit)

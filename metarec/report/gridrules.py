@@ -14,7 +14,7 @@ import pandas as pd
 from metarec.report import statistics as st
 from metarec.report.evidence import Cells, Ground
 from metarec.report.layout import select
-from metarec.report.rules import FAILS, HOLDS, NOISE, Rule, Unit
+from metarec.report.rules import FAILS, HOLDS, NOISE, EveryCell, Rule, Unit
 from metarec.report.sensitivity import Sweep
 
 
@@ -65,20 +65,7 @@ class OnGrid(Rule):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EveryCell(OnGrid):
-    """Holds if every cell is +, fails if one is -."""
-
-    def outcome(self, cells: Cells) -> str:
-        if cells.count("+") == len(cells.frame):
-            return HOLDS
-        return FAILS if self.refuted(cells) else NOISE
-
-    def refuted(self, cells: Cells) -> bool:
-        return cells.count("-") > 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class BestPoint(EveryCell):
+class BestPoint(EveryCell, OnGrid):
     """The tuned value against every other value of its sweep."""
 
     def cells(self, ground: Ground) -> Cells | None:
@@ -111,7 +98,7 @@ class BestPoint(EveryCell):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SmallerBetter(EveryCell):
+class SmallerBetter(EveryCell, OnGrid):
     """The mean over small values minus that over large ones, one cell a sweep.
 
     `split` gives for each option the largest small value and the smallest large one.

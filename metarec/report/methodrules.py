@@ -13,11 +13,11 @@ from metarec.errors import RecordError
 from metarec.report import html
 from metarec.report import statistics as st
 from metarec.report.evidence import Cells, Ground, Method, Role
-from metarec.report.rules import FAILS, HOLDS, NOISE, Paired, Rule, Unit
+from metarec.report.rules import FAILS, HOLDS, NOISE, EveryCell, Paired, Rule, Unit
 
 
 @dataclass(frozen=True, kw_only=True)
-class Above(Rule):
+class Above(EveryCell):
     """`a` against each of `floors`: holds if every cell is +; fails if one against the last floor is -."""
 
     a: Role
@@ -32,11 +32,6 @@ class Above(Rule):
         if a is None or not there:
             return None
         return Cells.join([Cells.of(a, floor, ground) for floor in there])
-
-    def outcome(self, cells: Cells) -> str:
-        if cells.count("+") == len(cells.frame):
-            return HOLDS
-        return FAILS if self.refuted(cells) else NOISE
 
     def refuted(self, cells: Cells) -> bool:
         frame = cells.frame
@@ -103,7 +98,7 @@ class LargestGain(Paired):
 
 
 @dataclass(frozen=True, kw_only=True)
-class WorstSetting(Rule):
+class WorstSetting(EveryCell):
     """The worst point of a grid, for each of `labels`, against `b`: holds if all are +, fails if one is -.
 
     `grid` is the experiment that holds the settings, `points` how many there are of each label.
@@ -134,14 +129,6 @@ class WorstSetting(Rule):
             worst = min(points, key=lambda s: st.direction(metric) * float(st.nan_mean(s.values)))
             found.append(replace(worst, label=f"{label}, worst of {len(points)} settings"))
         return found
-
-    def outcome(self, cells: Cells) -> str:
-        if cells.count("+") == len(cells.frame):
-            return HOLDS
-        return FAILS if self.refuted(cells) else NOISE
-
-    def refuted(self, cells: Cells) -> bool:
-        return cells.count("-") > 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -68,6 +68,19 @@ class Rule:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EveryCell(Rule):
+    """Holds if every cell is +; fails if one is -, or as a rule of this kind says in `refuted`."""
+
+    def outcome(self, cells: Cells) -> str:
+        if cells.count("+") == len(cells.frame):
+            return HOLDS
+        return FAILS if self.refuted(cells) else NOISE
+
+    def refuted(self, cells: Cells) -> bool:
+        return cells.count("-") > 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Paired(Rule):
     """One method `a` against one opponent `b`, metric by metric."""
 
