@@ -18,6 +18,7 @@ from scipy import stats
 from statsmodels.stats.power import TTestPower
 
 from metarec.errors import RecordError
+from metarec.experiments import provenance as origin
 from metarec.records import Record, Store
 from metarec.report import differences, epochs, figures, html, provenance, style, tables, tanp
 from metarec.report import statistics as st
@@ -359,7 +360,7 @@ def test_figures_have_axes_a_legend_and_every_row(store: Store) -> None:
 def test_stamp_and_header_say_where_numbers_come_from(store: Store) -> None:
     records = made(store, git_commit="c0ffee", wall_seconds=2.0)
     module = "metarec.methods.floors"
-    fresh = [replace(r, code_hash=provenance.code.code_hash(module)) for r in records]
+    fresh = [replace(r, code_hash=origin.code_hash(module)) for r in records]
     shown = provenance.stamp(fresh)
     assert "c0ffee" in shown.html and "ab" * 32 in shown.html and "2026-01-02" in shown.html
     assert "✓ fresh" in shown.html and "stale" not in shown.html
@@ -386,8 +387,8 @@ def test_tuning_lists_the_grid_and_what_was_chosen(store: Store) -> None:
 
 
 def test_digest_of_code_does_not_depend_on_the_interpreter() -> None:
-    path = Path(provenance.code.PACKAGE) / "records.py"
-    assert "type_params" not in provenance.code._normalised(path)
+    path = Path(origin.PACKAGE) / "records.py"
+    assert "type_params" not in origin._normalised(path)
 
 
 def test_reports_load_nothing_that_runs_experiments() -> None:

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from metarec.data import Ratings, Schema
 from metarec.errors import MetarecError
-from metarec.experiments import provenance
+from metarec.experiments import provenance, sameness
 from metarec.experiments.protocol import Protocol, Run
 from metarec.experiments.scoring import outcomes, score
 from metarec.memory import keep_freed
@@ -247,8 +247,8 @@ def _work(
 
 
 def _stale(record: Record) -> bool:
-    """Whether the code behind a record has changed since."""
-    return record.code_hash != provenance.code_hash(locate(record.options["model"])[0])
+    """Whether the code behind a record has changed since, and its numbers perhaps with it."""
+    return not sameness.fresh(locate(record.options["model"])[0], record.code_hash)
 
 
 def _announce(bar: tqdm, group: list[Run]) -> None:

@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from metarec.data import Field, Ratings, Schema
-from metarec.experiments import provenance
+from metarec.experiments import provenance, sameness
 from metarec.experiments.cold_start import WINDOW, protocol
 from metarec.experiments.protocol import Run
 from metarec.experiments.request import Experiment, Request
@@ -70,13 +70,15 @@ def measure_fig8(request: Request) -> list[Record]:
 
     A panel that the present code has recorded already is not trained again.
     """
-    have = {(r.key, r.code_hash): r for r in request.store.read("pnmta", "fig8")}
+    have = {r.key: r for r in request.store.read("pnmta", "fig8")}
     runs = fig8(request)
     ratings = runs[0].protocol.ratings()
     records = []
     for run in runs:
-        kept = have.get((run.key, provenance.code_hash(locate(run.model)[0])))
-        records.append(kept or _measure(run, ratings, run.protocol.splits(ratings, run.seed)))
+        kept = have.get(run.key)
+        if kept is None or not sameness.fresh(locate(run.model)[0], kept.code_hash):
+            kept = _measure(run, ratings, run.protocol.splits(ratings, run.seed))
+        records.append(kept)
     return records
 
 

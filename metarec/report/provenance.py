@@ -9,8 +9,7 @@ from html import escape
 import pandas as pd
 
 from metarec.errors import RecordError
-from metarec.experiments import experiment
-from metarec.experiments import provenance as code
+from metarec.experiments import experiment, sameness
 from metarec.methods import locate
 from metarec.records import Record
 from metarec.report import html
@@ -19,15 +18,16 @@ DEVIATIONS = "../../book/deviations.html"  # as seen from a notebook's page, two
 
 
 def stale(records: Iterable[Record]) -> list[str]:
-    """Methods whose code has changed since their records were made."""
-    return list(dict.fromkeys(r.method for r in records if r.code_hash != _present(r)))
+    """Methods whose code has changed since their records were made, and not shown to change no number."""
+    return list(dict.fromkeys(r.method for r in records if not fresh(r)))
 
 
-def _present(record: Record) -> str:
-    return code.code_hash(_module(record))
+def fresh(record: Record) -> bool:
+    """Whether the present code would make the same record, as far as is known."""
+    return sameness.fresh(module_of(record), record.code_hash)
 
 
-def _module(record: Record) -> str:
+def module_of(record: Record) -> str:
     """The module behind a record: that of its method, or of the experiment's own counting."""
     if "model" in record.options:
         return locate(record.options["model"])[0]
@@ -97,7 +97,7 @@ def stamp(records: Sequence[Record]) -> html.Html:
         raise RecordError("there are no records to stamp; run the experiment first.")
     versions = [", ".join(f"{name} {v}" for name, v in sorted(r.versions.items())) for r in records]
     days = sorted({r.finished[:10] for r in records})
-    hashes = sorted({(_module(r), r.code_hash, r.code_hash == _present(r)) for r in records})
+    hashes = sorted({(module_of(r), r.code_hash, fresh(r)) for r in records})
     facts = {
         "Profile": _each(r.profile for r in records),
         "Runs": f"{len(records)}, seeds {_span(r.seed for r in records)}",
@@ -202,7 +202,7 @@ def _deviations(records: Sequence[Record], more: Sequence[str]) -> str:
 def _freshness(records: Sequence[Record]) -> str:
     old = stale(records)
     if not old:
-        return f"{html.badge('fresh')} unchanged since these runs"
+        return f"{html.badge('fresh')} no number has changed since these runs"
     which = "every method" if len(old) == len({r.method for r in records}) else ", ".join(old)
     return f"{html.badge('stale')} changed since these runs: {escape(which)}"
 

@@ -1,0 +1,59 @@
+"""Does a change of the code change a number? Train under both versions and compare.
+
+    python tools/same_numbers.py COMMIT        # the present tree against an older commit
+
+Every experiment runs in its quick profile under either version: planted data, both tracks, lone runs and
+stacks, one CPU thread. A method whose runs all agree, to the last digit that a record keeps, is noted in
+results/same-numbers.json, and what its older code has recorded counts as fresh. It is evidence, not proof:
+what only real data or a GPU would reach is not compared.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from metarec.experiments import names, sameness
+from metarec.report.provenance import module_of
+
+ROOT = Path(__file__).resolve().parents[1]
+# Three seeds in stacks of two at most: a stack, and a run alone.
+QUICK = ["--profile", "quick", "--seeds", "3", "--replicas", "2", "--device", "cpu", "--quiet"]
+
+
+def main(commit: str) -> int:
+    """Compare the present tree with a commit; exit status 1 if an experiment fails."""
+    with tempfile.TemporaryDirectory(prefix="metarec-same-") as folder:
+        older = Path(folder, "code")
+        git = ["git", "-c", "advice.detachedHead=false"]
+        subprocess.run([*git, "clone", "--quiet", str(ROOT), str(older)], check=True)
+        subprocess.run([*git, "checkout", "--quiet", commit], cwd=older, check=True)
+        roots = {Path(folder, "old"): older, Path(folder, "new"): ROOT}
+        started = [_start(code, root) for root, code in roots.items()]
+        if any([process.wait() for process in started]):
+            print("An experiment failed; nothing was noted.", file=sys.stderr)
+            return 1
+        old, new = (sameness.records(root, names()) for root in roots)
+    links, differing = sameness.compare(old, new, {key: module_of(r) for key, r in new.items()})
+    sameness.add(links)
+    for link in links:
+        print(f"same numbers in {link.runs} runs: {link.module} {link.before} -> {link.after}")
+    for line in differing:
+        print(f"other numbers: {line}")
+    return 0
+
+
+def _start(code: Path, root: Path) -> subprocess.Popen[bytes]:
+    """All experiments of one version, in a process of its own."""
+    each = [f"{sys.executable} -m metarec run {name} {' '.join(QUICK)} --results {root}" for name in names()]
+    environment = {**os.environ, "PYTHONPATH": str(code), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(["bash", "-euc", "\n".join(each)], cwd=code, env=environment)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    sys.exit(main(sys.argv[1]))
