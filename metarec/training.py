@@ -14,15 +14,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Generator, Tensor
 
 from metarec import checkpoints
-from metarec.batching import Feed, template
+from metarec.batching import Feed
 from metarec.errors import ProtocolError
-from metarec.methods.base import Method, Noise, Stage, initialised
-from metarec.replicas import Stack, stack_noise
+from metarec.methods.base import Method, Stage, initialised
+from metarec.prediction import predict
+from metarec.replicas import Stack
+from metarec.seeds import derived
 from metarec.stepping import Stepper
 from metarec.tasks.batch import EpisodeTensors
 from metarec.tasks.episodes import Splits
@@ -123,7 +124,7 @@ class _Run:
         self.device, self.stages = device, methods[0].stages()
         self.stack = Stack(methods, device)
         full = any(stage.unit == "rows" and stage.rows == "full" for stage in self.stages)
-        self.generators = [Generator().manual_seed(_mix(seed, 17)) for seed in seeds]
+        self.generators = [Generator().manual_seed(derived(seed, 17)) for seed in seeds]
         round_to = 16 if device.type == "cuda" else 1
         self.feed = Feed(own, self.stack, self.generators, device, dtype, full=full, round_to=round_to)
         self.valid, self.test = (EpisodeTensors([s[i] for s in own], device, dtype) for i in (1, 2))
@@ -161,7 +162,7 @@ class _Run:
 
     def _begin(self, stage: Stage) -> Stepper:
         for k, seed in enumerate(self.seeds):
-            with initialised(_mix(seed, 101 + self.stage)):
+            with initialised(derived(seed, 101 + self.stage)):
                 method = self.stack.method(k)
                 method.begin(stage)
             with torch.no_grad():
@@ -263,47 +264,6 @@ class _Run:
             state.setdefault(int(index), {})[key] = value
         stepper.optimiser.load_state_dict({**stepper.optimiser.state_dict(), "state": state})
         return stepper
-
-
-def predict(
-    stack: Stack,
-    data: EpisodeTensors,
-    seeds: Sequence[int],
-    params: dict[str, Tensor] | None = None,
-    *,
-    sample: bool = True,
-    chunk: int = 512,
-) -> Tensor:
-    """Scores `[K, tasks, n_query]` of every replica on its tasks; the query's labels are never handed over.
-
-    With `sample`, methods that predict from a random draw (TaNP's z) draw it from the replica's seed, the
-    same at every call; otherwise they use their deterministic prediction.
-    """
-    k, n = stack.size, len(data)
-    noise: Noise = {}
-    if sample:
-        like = template((n,), data.width_support, data.width_query)
-        drawn = [
-            stack.skeleton.draw_predict(like.support, like.query, Generator().manual_seed(_mix(seed, 29)))
-            for seed in seeds
-        ]
-        noise = stack_noise(drawn) if drawn[0] else {}
-        noise = {name: value.to(data.device) for name, value in noise.items()}
-    first = torch.as_tensor(data.host_first if len(data.host_first) > 1 else np.zeros(k, np.int64))
-    first = first.to(data.device)[:, None]
-    parts = []
-    with torch.no_grad():
-        for start in range(0, n, chunk):
-            index = torch.arange(start, min(start + chunk, n), device=data.device)
-            batch = data.batch(index + first)
-            here = {name: value[:, start : start + chunk] for name, value in noise.items()}
-            parts.append(stack.call("predict", batch.support, batch.query, here, params=params))
-    return torch.cat(parts, 1)
-
-
-def _mix(seed: int, salt: int) -> int:
-    """A seed of its own for each purpose, so that no two generators share a stream."""
-    return int(np.random.SeedSequence([seed, salt]).generate_state(1, np.uint64)[0] >> 1)
 
 
 def _means(terms: dict[str, Tensor]) -> dict[str, float]:

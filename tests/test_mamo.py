@@ -22,12 +22,14 @@ from metarec.data.ratings import Field
 from metarec.data.schema import Schema
 from metarec.errors import ProtocolError
 from metarec.layers.mlp import mlp_params
+from metarec.layers.slots import attend, moving_average
 from metarec.methods import make
 from metarec.methods.base import Method, initialised, n_parameters
-from metarec.methods.mamo import MAMO, Local, attend, moving_average
+from metarec.methods.mamo import MAMO, Local
+from metarec.prediction import predict
 from metarec.replicas import Stack
 from metarec.tasks.batch import EpisodeTensors, Query, Support, TaskBatch
-from metarec.training import Selection, Trained, predict, train
+from metarec.training import Selection, Trained, train
 
 FOLDER = Path(os.environ.get("METAREC_PARITY", Path(__file__).parent / "parity")) / "mamo"
 SMALL: dict[str, Any] = {"d": 3, "width": 4, "hidden": (5,), "steps": 2, "inner_lr": 0.05}

@@ -212,6 +212,21 @@ def test_code_hash_follows_code_and_not_prose(tmp_path: Path, monkeypatch: pytes
     assert seen[0] == seen[1] != seen[2]
 
 
+def test_a_package_stands_for_its_modules_only_where_more_is_taken_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from metarec.experiments import provenance
+
+    for name in ("part/__init__.py", "part/one.py", "m.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("x = 1\n")
+    monkeypatch.setattr(provenance, "PACKAGE", tmp_path)
+    for taken, package in (("one", False), ("one, x", True)):
+        (tmp_path / "m.py").write_text(f"from metarec.part import {taken}\n")
+        found = provenance._imports(tmp_path / "m.py")
+        assert "metarec.part.one" in found and ("metarec.part" in found) == package
+
+
 def test_an_unknown_data_set_is_one_sentence() -> None:
     with pytest.raises(MetarecError, match="'lastfm-tamp' is unknown: did you mean"):
         Protocol.from_dict({"track": "sound", "dataset": "lastfm-tamp", "rule": "tanp"}).ratings()

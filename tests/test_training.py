@@ -17,8 +17,9 @@ from metarec import checkpoints, metrics
 from metarec.data import Schema, synthetic
 from metarec.errors import ProtocolError, RecordError
 from metarec.methods import Method, initialised, make
+from metarec.prediction import predict
 from metarec.tasks import EpisodeTensors, Splits, cold_start_episodes, tanp_episodes
-from metarec.training import Selection, Trained, predict, train
+from metarec.training import Selection, Trained, train
 
 PLANTED = synthetic(seed=0, n_users=120, n_items=80, kind="implicit")
 SPLITS = tanp_episodes(PLANTED, n_support=12, min_query=5)

@@ -22,6 +22,7 @@ import metarec
 
 PACKAGE = Path(metarec.__file__).parent
 _ALWAYS = ("metarec.training", "metarec.replicas", "metarec.metrics")
+_ASIDE = "metarec.experiments.provenance"  # says where numbers come from, and makes none
 
 
 @cache
@@ -36,7 +37,7 @@ def code_hash(module: str) -> str:
     while waiting:
         name = waiting.pop()
         path = _source(name)
-        if path is None or name in seen:
+        if path is None or name in seen or name == _ASIDE:
             continue
         seen.add(name)
         waiting += _imports(path)
@@ -60,7 +61,9 @@ def _imports(path: Path) -> list[str]:
     names = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("metarec"):
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            inside = [f"{node.module}.{alias.name}" for alias in node.names]
+            # A package stands for its modules only where more than those is taken from it.
+            names += inside if all(map(_source, inside)) else [node.module, *inside]
     return names
 
 

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from metarec import metrics
 from metarec.experiments.protocol import Protocol, Run
+from metarec.prediction import predict
 from metarec.records import finite
 from metarec.tasks import EpisodeTensors, Splits
-from metarec.training import Trained, predict
+from metarec.training import Trained
 
 
 def score(protocol: Protocol, scores: Tensor, data: EpisodeTensors) -> dict[str, Tensor]:

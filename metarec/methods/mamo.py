@@ -48,6 +48,7 @@ from metarec.errors import ProtocolError
 from metarec.layers.embedding import FieldEmbedding, side_fields
 from metarec.layers.mlp import MLP, mlp_params, task_linear
 from metarec.layers.pooling import masked_average, masked_mean
+from metarec.layers.slots import attend, mixed, moving_average
 from metarec.methods.base import Method, Noise, Stage, Terms, options_from
 from metarec.tasks.batch import Query, Support, TaskBatch
 from metarec.tasks.episodes import Episodes
@@ -198,8 +199,8 @@ class MAMO(Method):
         shared = {**mlp_params(self.item_net, "item."), **mlp_params(self.rating_net, "rating.")}
         params = per_task({**shared, "memory.bias": self.memory_bias}, len(attention))
         for name, p in mlp_params(self.user_net).items():
-            params[f"user.{name}"] = p - self.options.tau * _mix(attention, self.user_memory[_key(name)])
-        params["memory.weight"] = _mix(attention, self.task_memory)
+            params[f"user.{name}"] = p - self.options.tau * mixed(attention, self.user_memory[_key(name)])
+        params["memory.weight"] = mixed(attention, self.task_memory)
         return params
 
     def local(self, support: Support) -> Local:
@@ -242,46 +243,6 @@ class MAMO(Method):
 
         found = grad(total)({name: p for name, p in local.params.items() if name.startswith("user.")})
         return {_key(name.removeprefix("user.")): g for name, g in found.items()}
-
-
-def attend(
-    profile: Tensor, memory: Tensor, weight: Tensor | None = None, bias: Tensor | None = None
-) -> Tensor:
-    r"""$a = softmax(W c + b)$ with $c_k$ the cosine of $p$ and $M_k$.
-
-    `profile` `[tasks, d_p]`, `memory` `[K, d_p]` -> `[tasks, K]`; without `weight` the softmax of the cosines
-    alone. A norm is $\sqrt{\sum_i (p_i^2 + 10^{-5})}$, the constant inside the sum as released.
-    """
-
-    def norm(x: Tensor) -> Tensor:
-        return (x.square() + 1e-5).sum(-1, keepdim=True).sqrt()
-
-    cosine = (profile / norm(profile)) @ (memory / norm(memory)).mT
-    return torch.softmax(cosine if weight is None else F.linear(cosine, weight, bias), -1)
-
-
-def moving_average(
-    memory: Tensor, attention: Tensor, value: Tensor, rate: float, *, sequential: bool = False
-) -> Tensor:
-    r"""One write of a batch into a memory: $M_k \leftarrow (1-r) M_k + r\,\frac1T\sum_t a_{tk} v_t$.
-
-    `memory` `[K, ...]`, `attention` `[tasks, K]`, `value` `[tasks, ...]`. `sequential` gives what one write a
-    task, in order, comes to: $(1-r)^T M_k + r\sum_{t=1}^T (1-r)^{T-t} a_{tk} v_t$.
-    """
-    tasks = len(attention)
-    if not sequential:
-        return (1 - rate) * memory + rate * _write(attention, value) / tasks
-    age = torch.arange(tasks - 1, -1, -1, device=memory.device, dtype=memory.dtype)
-    kept = (1 - rate) ** age
-    return (1 - rate) ** tasks * memory + rate * _write(attention * kept.unsqueeze(-1), value)
-
-
-def _write(attention: Tensor, value: Tensor) -> Tensor:
-    return torch.einsum("tk,t...->k...", attention, value)
-
-
-def _mix(attention: Tensor, memory: Tensor) -> Tensor:
-    return torch.einsum("tk,k...->t...", attention, memory)
 
 
 def _leaky(params: Params, prefix: str, x: Tensor, *, last: bool) -> Tensor:

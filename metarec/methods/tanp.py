@@ -23,8 +23,9 @@ from metarec.layers.embedding import Blocks, PairEncoder
 from metarec.layers.ids import Activation, IdEmbedding
 from metarec.layers.mlp import MLP
 from metarec.layers.modulation import FiLMDecoder, Modulation
-from metarec.layers.pooling import masked_average, masked_mean
+from metarec.layers.pooling import masked_mean
 from metarec.methods.base import Method, Noise, Stage, Terms, options_from
+from metarec.methods.tanp_terms import Gaussian, cluster_target, kl_gaussian, reconstruction, student_t
 from metarec.tasks.batch import Query, Support, TaskBatch
 
 
@@ -84,13 +85,6 @@ PAPER: dict[str, Any] = {
     "target": "query",
     "lr": 5e-5,
 }
-
-
-class Gaussian(NamedTuple):
-    """A diagonal Gaussian over `[tasks, d_z]` in mean and log-variance."""
-
-    mu: Tensor
-    logvar: Tensor
 
 
 class Regions(NamedTuple):
@@ -316,42 +310,3 @@ def pooled(batch: TaskBatch) -> tuple[Tensor, Tensor, Tensor]:
     s, q = batch.support, batch.query
     user = s.user if s.user.shape[-1] == 1 else torch.cat([s.user, q.user], -1)
     return user, torch.cat([s.item, q.item], -1), torch.cat([s.labels, batch.query_labels], -1)
-
-
-def student_t(t: Tensor, centres: Tensor, alpha: float, *, squared: bool) -> Tensor:
-    r"""$c_j \propto (1 + \lVert t-a_j\rVert^p/\alpha)^{-(\alpha+1)/2}$, $p = 2$ as printed or 1 as released.
-
-    `t` `[tasks, d]`, `centres` `[k, d]` -> `[tasks, k]`, rows summing to one. Implements eq-tanp-11.
-    """
-    square = (t.unsqueeze(-2) - centres).square().sum(-1)
-    distance = square if squared else square.sqrt()
-    return torch.softmax(-(alpha + 1) / 2 * torch.log1p(distance / alpha), -1)
-
-
-def cluster_target(c: Tensor) -> Tensor:
-    r"""$D_{ij} = (c_{ij}^2/f_j) / \sum_{j'} (c_{ij'}^2/f_{j'})$, $f_j = \sum_i c_{ij}$.
-
-    Implements eq-tanp-14.
-    """
-    weight = c.square() / c.sum(-2, keepdim=True)
-    return weight / weight.sum(-1, keepdim=True)
-
-
-def kl_gaussian(q: Gaussian, p: Gaussian) -> Tensor:
-    r"""$KL(q \| p)$ of diagonal Gaussians, summed over dimensions: `[tasks]`, in nats.
-
-    $\frac12\sum_d\big[(e^{s_q} + (\mu_q-\mu_p)^2)/e^{s_p} - 1 + s_p - s_q\big]$ with log-variances $s$.
-    """
-    ratio = (q.logvar.exp() + (q.mu - p.mu).square()) / p.logvar.exp()
-    return 0.5 * (ratio - 1 + p.logvar - q.logvar).sum(-1)
-
-
-def reconstruction(output: Tensor, labels: Tensor, mask: Tensor, likelihood: str) -> Tensor:
-    """Mean over `mask` of the squared error or of the binary cross-entropy on logits: `[tasks]`.
-
-    Implements eq-tanp-17 (`mse`) and eq-tanp-18 (`bce`); the released code uses the former for 0/1 labels
-    too.
-    """
-    if likelihood == "bce":
-        return masked_average(F.binary_cross_entropy_with_logits(output, labels, reduction="none"), mask)
-    return masked_average((output - labels).square(), mask)

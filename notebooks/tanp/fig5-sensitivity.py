@@ -156,7 +156,7 @@ assignments.summary(pools, methods)
 # %%
 import torch
 
-from metarec.methods.tanp import cluster_target
+from metarec.methods.tanp_terms import cluster_target
 
 equal_rows = torch.softmax(torch.arange(5.0), 0).expand(8, 5)
 "target = assignment:", torch.allclose(cluster_target(equal_rows), equal_rows)
