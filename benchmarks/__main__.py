@@ -17,7 +17,7 @@ import torch
 
 from benchmarks import anatomy, cases, growth
 from benchmarks.cases import TINY, Row, Size
-from benchmarks.machine import describe
+from benchmarks.machine import cold_compiler, describe
 from metarec.memory import keep_freed
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "benchmarks"
@@ -45,10 +45,11 @@ def main(arguments: Sequence[str] | None = None) -> Path:
     about = describe(device)
     rows = []
     parts = args.parts.split(",") if args.parts else [p for p in PARTS if not (args.tiny and p == "compiled")]
-    for part in parts:
-        for row in PARTS[part](device, TINY if args.tiny else Size()):
-            rows.append(row)
-            print(line(row), file=sys.stderr, flush=True)
+    with cold_compiler():
+        for part in parts:
+            for row in PARTS[part](device, TINY if args.tiny else Size()):
+                rows.append(row)
+                print(line(row), file=sys.stderr, flush=True)
     found = {
         "machine": {**about, "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")},
         "seconds": round(time.perf_counter() - started, 1),

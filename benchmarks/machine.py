@@ -11,7 +11,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -102,6 +104,16 @@ def _threads(probe: Callable[[], object], device: torch.device, every: int) -> i
         found[threads] = min(seconds(probe, device) for _ in range(2))
     torch.set_num_threads(every)
     return min(found, key=lambda threads: found[threads])
+
+
+@contextmanager
+def cold_compiler() -> Iterator[None]:
+    """Within the block nothing is taken over that `torch.compile` has kept of earlier runs."""
+    with (
+        TemporaryDirectory(prefix="metarec-bench-") as empty,
+        patch.dict(os.environ, TORCHINDUCTOR_CACHE_DIR=empty),
+    ):
+        yield
 
 
 @contextmanager

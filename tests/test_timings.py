@@ -103,6 +103,15 @@ def test_tables_escape_what_they_show_and_say_what_is_missing(folder: Path) -> N
     assert "not measured" in timings.compiled(both).text
 
 
+def test_compiling_pays_after_as_many_steps_as_save_its_time() -> None:
+    row = {"what": "compiled", "replicas": 1, "compile_seconds": 30.0, "plain_seconds": [0.005] * 3}
+    measured = [
+        timings.Measured(ABOUT, [{**row, "compiled_seconds": [after] * 3}], 1.0) for after in (0.002, 0.006)
+    ]
+    assert timings.compiled(measured[:1]).frame["pays_after"].tolist() == [10_000]
+    assert "10,000" in timings.compiled(measured[:1]).html and "never" in timings.compiled(measured[1:]).html
+
+
 @pytest.mark.parametrize("machines", [1, 2])
 @pytest.mark.parametrize("name", ["faster", "anatomy", "rates", "growth", "support"])
 def test_figures_name_their_axes(folder: Path, name: str, machines: int) -> None:

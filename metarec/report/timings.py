@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -182,18 +183,26 @@ def short(value: float) -> str:
 
 
 def compiled(measured: Sequence[Measured]) -> html.Html:
-    """A step of TaNP as the trainer does it and through `torch.compile`."""
-    rows, values = [], []
+    """A step of TaNP as the trainer does it and through `torch.compile`, and after how many steps it pays."""
+    sections, values = {}, []
     for m in measured:
+        rows = []
         for r in m.select("compiled"):
             plain, other = (spread(1e3 * np.array(r[f"{kind}_seconds"])) for kind in ("plain", "compiled"))
+            saved = plain.median - other.median
+            pays = round(1e3 * r["compile_seconds"] / saved, -2) if saved > 0 else math.inf
             cells = [f"{r['compile_seconds']:.0f} s", _ranged(plain, " ms"), _ranged(other, " ms")]
-            rows.append((m.name, [*cells, f"{other.median / plain.median:.2f}"]))
-            values.append({"machine": m.name, "plain": plain.median, "compiled": other.median})
-    if not rows:
+            cells += [f"{other.median / plain.median:.2f}", f"{pays:,.0f}" if saved > 0 else "never"]
+            rows.append((seeds(r["replicas"]), cells))
+            about = {"machine": m.name, "replicas": r["replicas"], "pays_after": pays}
+            values.append({**about, "plain": plain.median, "compiled": other.median})
+        if rows:
+            sections[m.name] = rows
+    if not sections:
         text = "Compiling was not measured: the quick profile leaves it out."
         return html.Html(f"<p>{text}</p>", text)
-    caption = "A step of TaNP, one seed"
+    caption = "A step of TaNP, compiled"
     columns = ["first step, compiled", "later steps, as they are", "later steps, compiled", "ratio"]
-    rendered = html.table(columns, {"": rows}, caption=caption, corner="Machine", kind="results")
+    columns.append("steps until it pays")
+    rendered = html.table(columns, sections, caption=caption, corner="Stacked", kind="results")
     return html.Html(rendered, caption, pd.DataFrame(values))
