@@ -50,7 +50,7 @@ class Training:
         self.replicas, self.number = replicas, 0
         self.stack = Stack(methods, device)
         generators = [Generator().manual_seed(seed) for seed in range(replicas)]
-        round_to = 8 if device.type == "cuda" else 1
+        round_to = 16 if device.type == "cuda" else 1  # as the trainer does
         self.feed = Feed([splits], self.stack, generators, device, dtype, full=False, round_to=round_to)
         self.step = Stepper(self.stack, self.feed, self.stage, device)
         self.steps = len(splits.train) // min(self.stage.batch, len(splits.train))
