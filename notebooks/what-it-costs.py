@@ -108,7 +108,8 @@ timings.compiled(measured)
 
 # %% [markdown]
 # It could, and it merges passes over memory besides. But each shape of batch is compiled for itself, and none pays before thousands of
-# steps of that shape. A training on Last.FM has about a thousand, of ten shapes, and is over by then; so the trainer does not compile.
+# steps of that shape. A training on Last.FM has about a thousand, of ten shapes, and is over by then; so the trainer does not compile,
+# though it would come closer to the aims at the foot of this page.
 # On a GPU, where calls cost most, it captures a step as a graph and replays it; the plain step above is then that replay.
 #
 # ## Growth

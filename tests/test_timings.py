@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,14 @@ def test_verdicts_follow_the_aims(folder: Path) -> None:
     assert reached["2 CPU cores", f"MeLU on content, {grown}"]
     assert reached["2 CPU cores", "10,000,000 rows to episodes, memory"]
     assert "not run" not in aims.reach(both).html and "not run" in aims.reach(both[:1]).html
+
+
+def test_a_compiled_step_is_held_against_the_loop_as_released(folder: Path) -> None:
+    m = timings.read(folder)[0]
+    about = {"what": "compiled", "case": "TaNP, sizes", "replicas": 20, "compile_seconds": 1.0}
+    row = {**about, "plain_seconds": [0.1], "compiled_seconds": [0.25]}
+    found = aims.reach([replace(m, rows=[*m.rows, row])]).frame.set_index("what")
+    assert found.loc["TaNP, 20 seeds, shuffled, if steps were compiled, likewise", "found"] == "120×"
 
 
 def test_tables_escape_what_they_show_and_say_what_is_missing(folder: Path) -> None:

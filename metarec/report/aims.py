@@ -68,6 +68,12 @@ def _speed_aims(m: Measured) -> Iterator[tuple[str, str, str, bool]]:
         if stacked:
             what = f"{case}, a seed of a stack, {how}, likewise"
             yield what, f"≥ {stacked}×", f"{short(best)}×", best >= stacked
+    for r in m.select("compiled"):
+        (loop,) = m.select("speed", case=r["case"], program="released")
+        found = np.median(loop["step_seconds"]) / (np.median(r["compiled_seconds"]) / r["replicas"])
+        aim = aims["TaNP"][r["replicas"] > 1]
+        what = f"TaNP, {seeds(r['replicas'])}, shuffled, if steps were compiled, likewise"
+        yield what, f"≥ {aim}×", f"{short(float(found))}×", found >= aim
 
 
 def _rate_aims(m: Measured) -> Iterator[tuple[str, str, str, bool]]:
