@@ -38,6 +38,7 @@ def test_a_link_needs_every_run_and_every_number(tmp_path: Path) -> None:
         {"metrics": {"P@5": 0.5, "MAE": 0.1}},
         {"terms": {"kl": 1.0 + 1e-15}},
         {"best_epoch": run.best_epoch + 1},
+        {"extra": {"valid": 0.1}},
     ):
         apart = {**new, other.key: replace(new[other.key], **changed)}
         links, differing = compare(old, apart, modules)

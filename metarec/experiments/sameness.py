@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from metarec.experiments.provenance import PACKAGE, code_hash
 from metarec.records import Record, Store
@@ -62,7 +61,7 @@ def compare(
     """Records of the same runs by key, made by two versions of the code: equal modules, and what differs.
 
     `modules` names the module behind each key. A module is linked if its code changed, every one of its runs
-    was made by both versions, and metrics, loss terms and chosen epochs all agree.
+    was made by both versions, and all that was found agrees.
     """
     runs: dict[str, list[str]] = defaultdict(list)
     for key in new:
@@ -70,11 +69,11 @@ def compare(
     links, differing = [], []
     for module, keys in sorted(runs.items()):
         apart = [k for k in keys if k not in old or _numbers(old[k]) != _numbers(new[k])]
-        pairs = {(old[k].code_hash, new[k].code_hash) for k in keys if k in old}
         if apart:
             differing.append(f"{module}: {len(apart)} of {len(keys)} runs, {new[apart[0]].method} first")
-        elif any(before != after for before, after in pairs):
-            links += [Link(module, before, after, len(keys)) for before, after in sorted(pairs)]
+            continue
+        pairs = {(old[k].code_hash, new[k].code_hash) for k in keys}
+        links += [Link(module, *pair, len(keys)) for pair in sorted(pairs) if pair[0] != pair[1]]
     return links, differing
 
 
@@ -83,8 +82,7 @@ def records(root: Path, names: Iterable[str]) -> dict[str, Record]:
     return {r.key: r for name in names for r in Store(root).read(*name.split(".", 1))}
 
 
-def _numbers(r: Record) -> dict[str, Any]:
-    """All that a run found, with undefined values made comparable."""
-    values = {**r.metrics, **{f"term {name}": value for name, value in r.terms.items()}}
-    plain: dict[str, Any] = {name: "nan" if math.isnan(value) else value for name, value in values.items()}
-    return {**plain, "epochs": r.epochs, "best epoch": r.best_epoch, "split": r.split_id}
+def _numbers(r: Record) -> str:
+    """All that a run found, undefined values included, as text."""
+    found = [r.metrics, r.terms, r.extra, r.counts, r.epochs, r.best_epoch, r.split_id, r.data_sha256]
+    return json.dumps(found, sort_keys=True)

@@ -155,8 +155,8 @@ verdicts.table(
 # ## What could differ
 #
 # - **The fields.** With other fields, other numbers of categories; the ratios of Table 4 stay the number of fields.
-# - **The device.** Times are of a processor, with as many threads as its record names. On a GPU a step is launched as one graph, and small products cost nearly nothing:
-#   ratios would move towards one. The record says which device it was.
+# - **The device.** Times are of a processor, with as many threads as the record names. On a GPU a step is launched as one graph,
+#   and small products cost nearly nothing: ratios would move towards one.
 # - **How it is computed.** We never build the Hessian and carry no copy of the first layer for each user. A program that does
 #   would be slower, in both rows of the ratio alike.
 # - **The generators** are as deep as we made them; the paper does not say.
