@@ -120,7 +120,7 @@ def machines(measured: Sequence[Measured]) -> html.Html:
 
 def against(measured: Sequence[Measured]) -> html.Html:
     """Each machine's table: milliseconds a step and seed, and how many times faster than either loop."""
-    columns = ["ms a step and seed", "against released", "against lean", "padding", "memory, MiB"]
+    columns = ["ms a seed", "against released", "against lean", "padding", "memory, MiB"]
     tables = []
     for m in measured:
         ratios = speedups(m)
@@ -129,8 +129,9 @@ def against(measured: Sequence[Measured]) -> html.Html:
             for case in dict.fromkeys(r["case"] for r in m.select("speed"))
         }
         notes = [
-            "A step is a batch of 32 tasks, with its draws, gradients and Adam. Medians over rounds; small: "
-            "range. Padding and memory are those of all seeds together.",
+            "A step is a batch of 32 tasks, with its draws, gradients and Adam; its milliseconds are divided by "
+            "the seeds stacked. Medians over rounds; small: range. Padding and memory are those of all seeds "
+            "together.",
         ]
         caption = f"Steps on {m.name}"
         tables.append(
@@ -192,7 +193,7 @@ def compiled(measured: Sequence[Measured]) -> html.Html:
             saved = plain.median - other.median
             pays = round(1e3 * r["compile_seconds"] / saved, -2) if saved > 0 else math.inf
             cells = [f"{r['compile_seconds']:.0f} s", _ranged(plain, " ms"), _ranged(other, " ms")]
-            cells += [f"{other.median / plain.median:.2f}", f"{pays:,.0f}" if saved > 0 else "never"]
+            cells += [f"{other.median / plain.median:.2f}", f"{pays:,.0f} steps" if saved > 0 else "never"]
             rows.append((seeds(r["replicas"]), cells))
             about = {"machine": m.name, "replicas": r["replicas"], "pays_after": pays}
             values.append({**about, "plain": plain.median, "compiled": other.median})
@@ -202,7 +203,10 @@ def compiled(measured: Sequence[Measured]) -> html.Html:
         text = "Compiling was not measured: the quick profile leaves it out."
         return html.Html(f"<p>{text}</p>", text)
     caption = "A step of TaNP, compiled"
-    columns = ["first step, compiled", "later steps, as they are", "later steps, compiled", "ratio"]
-    columns.append("steps until it pays")
-    rendered = html.table(columns, sections, caption=caption, corner="Stacked", kind="results")
+    columns = ["first step", "as it is", "compiled", "ratio", "pays after"]
+    notes = [
+        "First step: that of a shape of batch, compiling included. The others are later steps, medians over "
+        "rounds; small: range. Compiling pays after so many steps of the shape.",
+    ]
+    rendered = html.table(columns, sections, caption=caption, corner="Stacked", kind="results", notes=notes)
     return html.Html(rendered, caption, pd.DataFrame(values))
