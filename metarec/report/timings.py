@@ -129,9 +129,9 @@ def against(measured: Sequence[Measured]) -> html.Html:
             for case in dict.fromkeys(r["case"] for r in m.select("speed"))
         }
         notes = [
-            "A step is a batch of 32 tasks, with its draws, gradients and Adam; its milliseconds are divided by "
-            "the seeds stacked. Medians over rounds; small: range. Padding and memory are those of all seeds "
-            "together.",
+            "A step is a batch of 32 tasks, with its draws, gradients and Adam; its milliseconds are divided "
+            "by the seeds stacked. Medians over rounds; small: range. Padding and memory are those of all "
+            "seeds together.",
         ]
         caption = f"Steps on {m.name}"
         tables.append(
