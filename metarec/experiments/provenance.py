@@ -22,7 +22,8 @@ import metarec
 
 PACKAGE = Path(metarec.__file__).parent
 _ALWAYS = ("metarec.training", "metarec.replicas", "metarec.metrics")
-_ASIDE = "metarec.experiments.provenance"  # says where numbers come from, and makes none
+# They say where numbers come from, and make none.
+_ASIDE = ("metarec.experiments.provenance", "metarec.experiments.sameness")
 
 
 @cache
@@ -37,7 +38,7 @@ def code_hash(module: str) -> str:
     while waiting:
         name = waiting.pop()
         path = _source(name)
-        if path is None or name in seen or name == _ASIDE:
+        if path is None or name in seen or name in _ASIDE:
             continue
         seen.add(name)
         waiting += _imports(path)
