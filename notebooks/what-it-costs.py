@@ -108,8 +108,8 @@ timings.compiled(measured)
 
 # %% [markdown]
 # It could, and it merges passes over memory besides. But each shape of batch is compiled for itself, and none pays before thousands of
-# steps of that shape. A training on Last.FM has about a thousand, of ten shapes, and is over by then; so the trainer does not compile,
-# though it would come closer to the aims at the foot of this page.
+# steps of that shape. A training on Last.FM has fewer, of all its shapes together; so the trainer does not compile, though it would come
+# closer to the aims at the foot of this page.
 # On a GPU, where calls cost most, it captures a step as a graph and replays it; the plain step above is then that replay.
 #
 # ## Growth
@@ -124,7 +124,7 @@ timing_figures.growth(measured)
 # users too, because their momentum does not stop. A step's cost thus grows with the number of users, and an epoch's with its square. On
 # content, where tables do not grow, it does not happen. (A sparse optimiser would be another method, with other results.)
 
-# %% mystnb={"figure": {"caption": "Time and peak memory of a step of 32 users against the size of their support, with a query of ten.", "name": "fig-costs-support"}, "image": {"alt": "Two log-log panels against 10, 20, 40, 80 and 160 interactions in the support. Left, milliseconds a step: both TaNP lines rise slowly, MeLU's faster, along the dotted line of proportionality and above it at the end. Right, peak memory in MiB, in the same order."}}
+# %% mystnb={"figure": {"caption": "Time and peak memory of a step of 32 users against the size of their support, with a query of ten.", "name": "fig-costs-support"}, "image": {"alt": "Two log-log panels against 10, 20, 40, 80 and 160 interactions in the support. Left, milliseconds a step: both TaNP lines rise slowly; MeLU's, above them, is flat at first and in the end as steep as the dotted line of proportionality. Right, peak memory in MiB, in the same order."}}
 timing_figures.support(measured)
 
 # %% [markdown]

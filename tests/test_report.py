@@ -357,6 +357,14 @@ def test_figures_have_axes_a_legend_and_every_row(store: Store) -> None:
         assert min(drawn.axes[1].lines[0].get_ydata()) > 0
 
 
+def test_a_change_that_changed_no_number_is_told_from_none(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(provenance.sameness, "fresh", lambda module, digest: True)
+    header = provenance.header(made(store), track="published").html
+    assert "✓ fresh</span> changed since, on planted data without another number" in header
+
+
 def test_stamp_and_header_say_where_numbers_come_from(store: Store) -> None:
     records = made(store, git_commit="c0ffee", wall_seconds=2.0)
     module = "metarec.methods.floors"
@@ -366,6 +374,7 @@ def test_stamp_and_header_say_where_numbers_come_from(store: Store) -> None:
     assert "✓ fresh" in shown.html and "stale" not in shown.html
     assert provenance.stamp(fresh).html == shown.html
     assert provenance.stale(fresh) == []
+    assert "unchanged since these runs" in provenance.header(fresh, track="published").html
     header = provenance.header([records[0], *fresh[1:]], track="published").html
     assert f"stale</span> changed since these runs: {tanp.FILM}" in header
     assert 'href="../../book/deviations.html#d1"' in header

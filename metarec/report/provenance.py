@@ -10,6 +10,7 @@ import pandas as pd
 
 from metarec.errors import RecordError
 from metarec.experiments import experiment, sameness
+from metarec.experiments.provenance import code_hash
 from metarec.methods import locate
 from metarec.records import Record
 from metarec.report import html
@@ -202,7 +203,11 @@ def _deviations(records: Sequence[Record], more: Sequence[str]) -> str:
 def _freshness(records: Sequence[Record]) -> str:
     old = stale(records)
     if not old:
-        return f"{html.badge('fresh')} no number has changed since these runs"
+        same = all(r.code_hash == code_hash(module_of(r)) for r in records)
+        since = (
+            "unchanged since these runs" if same else "changed since, on planted data without another number"
+        )
+        return f"{html.badge('fresh')} {since}"
     which = "every method" if len(old) == len({r.method for r in records}) else ", ".join(old)
     return f"{html.badge('stale')} changed since these runs: {escape(which)}"
 
