@@ -89,7 +89,7 @@ def _growth_aims(m: Measured) -> Iterator[tuple[str, str, str, bool]]:
     for program in dict.fromkeys(r["program"] for r in m.select("epoch")):
         power = exponent(m, program)
         what = f"{program.split(',')[0]}, seconds an epoch grow with interactions to the power"
-        yield what, "≤ 1.1", f"{power:.2f}", power <= 1.1
+        yield what, "≤ 1.1", f"{power:.3f}", power <= 1.1
     most = m.select("episodes")[-1]
     rows, taken, memory = (
         f"{most['interactions']:,} rows to episodes",
