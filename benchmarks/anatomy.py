@@ -113,7 +113,7 @@ def compiled(device: torch.device, size: Size) -> Iterator[Row]:
 def _compiled_step(training: Training, key: Key, inputs: Inputs) -> Callable[[], None]:
     """The trainer's step with its losses, and so their gradients, compiled for this one shape."""
     losses: Callable[..., dict[str, Tensor]] = torch.compile(
-        lambda params, *given: training.stack.call(training.stage.terms, *given, params=params), dynamic=False
+        lambda *given: training.stack.call(training.stage.terms, *given), dynamic=False
     )
 
     def step() -> None:
@@ -121,7 +121,7 @@ def _compiled_step(training: Training, key: Key, inputs: Inputs) -> Callable[[],
         # Left alone, the compiler keeps a mask beside every ReLU's output, and storing masks takes longer
         # than all the rest; told that a view of the output is as good as the output, it does without.
         with config.patch(recompute_views=True):
-            terms = losses(dict(training.stack.params), *arguments)
+            terms = losses(*arguments)
         training.step.optimiser.zero_grad(set_to_none=True)
         torch.stack(list(terms.values())).sum().backward()
         training.step.optimiser.step()

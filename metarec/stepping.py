@@ -91,9 +91,9 @@ class Stepper:
 
 def _adam(stack: Stack, stage: Stage, device: torch.device) -> torch.optim.Adam:
     """Adam over the stacked parameters that the stage moves; the others are held."""
-    for name, p in stack.params.items():
+    for name, p in stack.leaves.items():
         moves = not stage.trained or name.startswith(stage.trained)
         p.requires_grad_(moves and not name.startswith(stack.skeleton.written))
         p.grad = None
-    moving = [p for p in stack.params.values() if p.requires_grad]
+    moving = [p for p in stack.leaves.values() if p.requires_grad]
     return torch.optim.Adam(moving, lr=stage.lr, fused=True, capturable=device.type == "cuda")

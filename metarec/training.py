@@ -20,7 +20,7 @@ from torch import Generator, Tensor
 from metarec import checkpoints
 from metarec.batching import Feed
 from metarec.errors import ProtocolError
-from metarec.methods.base import Method, Stage, initialised
+from metarec.methods.base import Method, Stage
 from metarec.prediction import predict
 from metarec.replicas import Stack
 from metarec.seeds import derived
@@ -90,7 +90,7 @@ def train(
     checkpoint_seconds: float = 20.0,
     progress: Progress | None = None,
 ) -> Trained:
-    """Train `methods[k]` with seed `seeds[k]`, all as one program.
+    """Train `methods[k]` with seed `seeds[k]`, all as one program; a lone method is trained in place.
 
     `splits` is one for all replicas or one each (of equal sizes). `evaluate(scores, episodes)` gives per-task
     metrics `[K, tasks]`. With `checkpoint`, an interrupted run goes on where its last checkpoint stood and,
@@ -139,7 +139,7 @@ class _Run:
         while self.stage < len(self.stages):
             stage = self.stages[self.stage]
             if stepper is None:
-                stepper = self._begin(stage)
+                stepper = Stepper(self.stack, self.feed, stage, self.device)
             last = self.stage == len(self.stages) - 1
             while self.epoch < stage.epochs and not (last and self._exhausted()):
                 terms = self._epoch(stepper)
@@ -153,22 +153,15 @@ class _Run:
                     done = sum(s.epochs for s in self.stages[: self.stage]) + self.epoch
                     progress({"epoch": done, "epochs": total, **_means(terms)})
             self.stage, self.epoch, stepper = self.stage + 1, 0, None
+        for p in self.stack.leaves.values():
+            p.grad = None
+            p.requires_grad_(True)
         chosen = self.best.params or {n: p.detach().clone() for n, p in self.stack.params.items()}
         seconds = self.seconds + time.perf_counter() - started
         epochs = [len(h) for h in self.history]
         return Trained(
             self.stack, chosen, self._chosen_epochs(), self.history, seconds, max(epochs, default=0)
         )
-
-    def _begin(self, stage: Stage) -> Stepper:
-        for k, seed in enumerate(self.seeds):
-            with initialised(derived(seed, 101 + self.stage)):
-                method = self.stack.method(k)
-                method.begin(stage)
-            with torch.no_grad():
-                for name, p in method.named_parameters():
-                    self.stack.params[name][k] = p
-        return Stepper(self.stack, self.feed, stage, self.device)
 
     def _epoch(self, step: Stepper) -> dict[str, Tensor]:
         """One pass over the training tasks (or rows); returns the mean of each term, `[K]`."""

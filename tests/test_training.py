@@ -62,6 +62,21 @@ def test_a_replica_gives_the_numbers_of_the_same_seed_alone(variant: str) -> Non
             assert numbers(ours) == pytest.approx(numbers(theirs), rel=1e-9, abs=1e-12)
 
 
+def test_a_lone_method_is_trained_in_place_and_predicts_with_other_parameters_untouched() -> None:
+    method, start = tanp(4).double(), tanp(4).double()
+    trained = train([method], SPLITS, [4], Selection("last"), dtype=torch.float64)
+    for (name, p), before in zip(method.named_parameters(), start.parameters(), strict=True):
+        assert torch.equal(trained.params[name][0], p) and p.requires_grad and p.grad is None
+        assert torch.equal(trained.stack.params[name][0], p) and not torch.equal(before, p), name
+    data = EpisodeTensors(SPLITS.test, dtype=torch.float64)
+    own = predict(trained.stack, data, [4])
+    other = predict(trained.stack, data, [4], {n: p.unsqueeze(0) for n, p in start.named_parameters()})
+    assert not torch.equal(own, other) and torch.equal(own, predict(trained.stack, data, [4]))
+    with torch.no_grad():
+        trained.stack.params["decoder_out.bias"] += 1
+    torch.testing.assert_close(predict(trained.stack, data, [4]), own + 1)
+
+
 def test_replicas_with_their_own_splits_and_sorted_windows_equal_lone_runs() -> None:
     own = [cold_start_episodes(PLANTED, seed=s) for s in (0, 1)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -69,8 +70,8 @@ def _adapted(method: PNMTA, batch: TaskBatch) -> set[str]:
 
 def _trained(method: PNMTA, splits: Splits) -> set[str]:
     """The groups that the trainer moves."""
-    before = {n: p.detach().clone() for n, p in method.named_parameters()}
-    after = train([method], splits, [0], Selection("last")).params
+    before = dict(method.named_parameters())
+    after = train([deepcopy(method)], splits, [0], Selection("last")).params
     moved = [n for n in before if not torch.equal(before[n], after[n][0])]
     return {g for g in GROUPS if any(n.startswith(g) for n in moved)}
 

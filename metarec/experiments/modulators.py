@@ -143,7 +143,7 @@ def _steps(
         method = make(model, Schema.of(ratings), **given)
     stack = Stack([method], device)
     streams = [Generator().manual_seed(0)]
-    round_to = 8 if device.type == "cuda" else 1
+    round_to = 16 if device.type == "cuda" else 1  # as the trainer does
     feed = Feed([splits], stack, streams, device, torch.float32, full=False, round_to=round_to)
     stage = method.stages()[-1]
     stepper = Stepper(stack, feed, stage, device)

@@ -8,7 +8,7 @@ from typing import Any
 
 from metarec.experiments.protocol import Protocol, Run
 from metarec.experiments.request import Experiment, Request, best_on_validation
-from metarec.methods.tanp import PAPER
+from metarec.methods.tanp_options import PAPER
 from metarec.training import Selection
 
 N_SUPPORT = 20

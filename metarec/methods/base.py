@@ -65,9 +65,6 @@ class Method(nn.Module):
     def fit(self, train: Episodes) -> None:
         """Statistics taken from the training episodes before any stage (counts, means). Default: none."""
 
-    def begin(self, stage: Stage) -> None:
-        """Called on each replica at the start of a stage, under its own seed: re-initialise parts here."""
-
     def draw(self, batch: TaskBatch, generator: Generator) -> Noise:
         """The random numbers one evaluation of `terms` needs, of shapes that depend on `batch` only.
 
