@@ -58,7 +58,8 @@ def _aims(m: Measured) -> Iterator[tuple[str, str, str, bool]]:
 def _speed_aims(m: Measured) -> Iterator[tuple[str, str, str, bool]]:
     ratios = speedups(m)
     ratios = ratios[ratios["against"] == "released"]
-    aims = {"TaNP": (50, 50) if m.on_gpu else (20, 60), "MeLU": (50, 50) if m.on_gpu else (15, None)}
+    tanp = (50, 50) if m.on_gpu else (20, 60)
+    aims = {"TaNP": tanp, "MeLU": (50, 50) if m.on_gpu else (15, None)}
     for (case, (alone, stacked)), how in product(aims.items(), ORDERS):
         rows = ratios[ratios["case"].str.startswith(case) & (ratios["order"] == how)]
         own = rows.set_index("replicas")["median"]
@@ -68,12 +69,14 @@ def _speed_aims(m: Measured) -> Iterator[tuple[str, str, str, bool]]:
         if stacked:
             what = f"{case}, a seed of a stack, {how}, likewise"
             yield what, f"≥ {stacked}×", f"{short(best)}×", best >= stacked
+    shuffled = ratios[ratios["order"] == ORDERS[0]].set_index(["case", "replicas"])["median"]
     for r in m.select("compiled"):
-        (loop,) = m.select("speed", case=r["case"], program="released")
-        found = np.median(loop["step_seconds"]) / (np.median(r["compiled_seconds"]) / r["replicas"])
-        aim = aims["TaNP"][r["replicas"] > 1]
+        # It took turns with the plain step and not with the loop, so only the ratio of the two carries over.
+        faster = np.median(r["plain_seconds"]) / np.median(r["compiled_seconds"])
+        found = float(shuffled[r["case"], r["replicas"]] * faster)
+        aim = tanp[r["replicas"] > 1]
         what = f"TaNP, {seeds(r['replicas'])}, shuffled, if steps were compiled, likewise"
-        yield what, f"≥ {aim}×", f"{short(float(found))}×", found >= aim
+        yield what, f"≥ {aim}×", f"{short(found)}×", found >= aim
 
 
 def _rate_aims(m: Measured) -> Iterator[tuple[str, str, str, bool]]:
