@@ -8,9 +8,9 @@ import sys
 from collections.abc import Callable, Sequence
 
 from metarec import __version__
+from metarec.commands import add_cite, add_run, add_show
 from metarec.data.commands import add_data
 from metarec.errors import MetarecError
-from metarec.experiments.commands import add_cite, add_run, add_show
 
 Commands = argparse._SubParsersAction
 # One function a command: it adds a parser and sets `run`, from parsed arguments to exit status.

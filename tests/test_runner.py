@@ -197,6 +197,12 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert main(["cite", "nobody"]) == 2
 
 
+def test_the_command_line_answers_before_it_needs_torch() -> None:
+    asked = "import sys, metarec.cli; metarec.cli.build_parser(); print('torch' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "False"
+
+
 def test_code_hash_follows_code_and_not_prose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from metarec.experiments import provenance
 

@@ -101,7 +101,9 @@ def test_a_compiled_step_is_held_against_the_loop_as_released(folder: Path) -> N
     about = {"what": "compiled", "case": "TaNP, sizes", "replicas": 20, "compile_seconds": 1.0}
     row = {**about, "plain_seconds": [0.1], "compiled_seconds": [0.25]}
     found = aims.reach([replace(m, rows=[*m.rows, row])]).frame.set_index("what")
-    assert found.loc["TaNP, 20 seeds, shuffled, if steps were compiled, likewise", "found"] == "80×", "of 200×"
+    assert found.loc["TaNP, 20 seeds, shuffled, if steps were compiled, likewise", "found"] == "80×", (
+        "of 200×"
+    )
 
 
 def test_tables_escape_what_they_show_and_say_what_is_missing(folder: Path) -> None:

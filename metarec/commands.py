@@ -1,4 +1,7 @@
-"""`metarec run`, `metarec show` and `metarec cite`."""
+"""`metarec run`, `metarec show` and `metarec cite`.
+
+What trains is imported by the command that needs it: to bring in torch takes longer than most others take.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from metarec.errors import MetarecError
-from metarec.experiments import execute, names, results_root, scratch_root
 from metarec.records import Record, Store
 
 
@@ -60,6 +62,8 @@ def add_cite(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do an experiment; exit status 0, or 130 when interrupted (what is done is recorded)."""
+    from metarec.experiments import execute, names, results_root, scratch_root
+
     if args.experiment is None:
         for name, e in names().items():
             print(f"{name:24} {' '.join((e.runs.__doc__ or '').splitlines()[:1])}")
@@ -88,6 +92,8 @@ def run(args: argparse.Namespace) -> int:
 
 def show(args: argparse.Namespace) -> int:
     """Print mean and sample standard deviation over seeds of each method."""
+    from metarec.experiments import results_root
+
     paper, _, name = args.experiment.partition(".")
     store = Store(args.results or results_root())
     records = [r for r in store.read(paper, name) if args.track in ("both", r.track)]
