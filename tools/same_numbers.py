@@ -1,6 +1,10 @@
 """Does a change of the code change a number? Train under both versions and compare.
 
-    python tools/same_numbers.py COMMIT        # the present tree against an older commit
+    python tools/same_numbers.py COMMIT                   # the present tree against an older commit
+    python tools/same_numbers.py FOLDER EXPERIMENT ...    # against older code in a folder, some experiments
+
+The second form is for code from before a change of the quick profile itself: a checkout of it in which the
+planted settings are brought in line by hand, and the experiments that it knows.
 
 Every experiment runs in its quick profile under either version: planted data, both tracks, lone runs and
 stacks, one CPU thread. A method whose runs all agree, to the last digit that a record keeps, is noted in
@@ -14,6 +18,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from metarec.experiments import names, sameness
@@ -24,19 +29,16 @@ ROOT = Path(__file__).resolve().parents[1]
 QUICK = ["--profile", "quick", "--seeds", "3", "--replicas", "2", "--device", "cpu", "--quiet"]
 
 
-def main(commit: str) -> int:
-    """Compare the present tree with a commit; exit status 1 if an experiment fails."""
+def main(before: str, chosen: Sequence[str]) -> int:
+    """Compare the present tree with a commit or a folder; exit status 1 if an experiment fails."""
     with tempfile.TemporaryDirectory(prefix="metarec-same-") as folder:
-        older = Path(folder, "code")
-        git = ["git", "-c", "advice.detachedHead=false"]
-        subprocess.run([*git, "clone", "--quiet", str(ROOT), str(older)], check=True)
-        subprocess.run([*git, "checkout", "--quiet", commit], cwd=older, check=True)
+        older = Path(before).resolve() if Path(before).is_dir() else _checkout(before, Path(folder, "code"))
         roots = {Path(folder, "old"): older, Path(folder, "new"): ROOT}
-        started = [_start(code, root) for root, code in roots.items()]
+        started = [_start(code, root, chosen) for root, code in roots.items()]
         if any([process.wait() for process in started]):
             print("An experiment failed; nothing was noted.", file=sys.stderr)
             return 1
-        old, new = (sameness.records(root, names()) for root in roots)
+        old, new = (sameness.records(root, chosen) for root in roots)
     links, differing = sameness.compare(old, new, {key: module_of(r) for key, r in new.items()})
     sameness.add(links)
     for link in links:
@@ -46,14 +48,22 @@ def main(commit: str) -> int:
     return 0
 
 
-def _start(code: Path, root: Path) -> subprocess.Popen[bytes]:
-    """All experiments of one version, in a process of its own."""
-    each = [f"{sys.executable} -m metarec run {name} {' '.join(QUICK)} --results {root}" for name in names()]
+def _checkout(commit: str, folder: Path) -> Path:
+    """The code of a commit, in a clone of its own."""
+    git = ["git", "-c", "advice.detachedHead=false"]
+    subprocess.run([*git, "clone", "--quiet", str(ROOT), str(folder)], check=True)
+    subprocess.run([*git, "checkout", "--quiet", commit], cwd=folder, check=True)
+    return folder
+
+
+def _start(code: Path, root: Path, chosen: Sequence[str]) -> subprocess.Popen[bytes]:
+    """Experiments of one version, in a process of its own."""
+    each = [f"{sys.executable} -m metarec run {name} {' '.join(QUICK)} --results {root}" for name in chosen]
     environment = {**os.environ, "PYTHONPATH": str(code), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(["bash", "-euc", "\n".join(each)], cwd=code, env=environment)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
+    if len(sys.argv) < 2:
         sys.exit(__doc__)
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(sys.argv[1], sys.argv[2:] or list(names())))
