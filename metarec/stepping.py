@@ -90,7 +90,7 @@ class Stepper:
 
 
 def _adam(stack: Stack, stage: Stage, device: torch.device) -> torch.optim.Adam:
-    """Adam over the stacked parameters that the stage moves; the others are held."""
+    """Adam over the leaves that the stage moves; the others are held."""
     for name, p in stack.leaves.items():
         moves = not stage.trained or name.startswith(stage.trained)
         p.requires_grad_(moves and not name.startswith(stack.skeleton.written))

@@ -116,7 +116,7 @@ timings.compiled(measured)
 #
 # Rows become episodes, and an epoch visits all of them. Both should grow in proportion to the number of interactions, the dotted line.
 
-# %% mystnb={"figure": {"caption": "Time and peak memory against the number of interactions, fifty a user.", "name": "fig-costs-growth"}, "image": {"alt": "Two log-log panels against interactions from ten thousand to ten million. Left, seconds: making episodes of rows, and one epoch of TaNP on identities, of TaNP on content and of MeLU on content. The curves run along the dotted line of proportionality; that of TaNP on identities bends upwards at the end. Right, peak memory in MiB, which is flat at first and then rises."}}
+# %% mystnb={"figure": {"caption": "Time and peak memory against the number of interactions, fifty a user.", "name": "fig-costs-growth"}, "image": {"alt": "Two log-log panels against interactions from ten thousand to ten million. Left, seconds: making episodes of rows, and one epoch of TaNP on identities, of TaNP on content and of MeLU on content. The curves run along the dotted line of proportionality; for many interactions that of TaNP on identities lies above that on content. Right, peak memory in MiB, which is flat at first and then rises."}}
 timing_figures.growth(measured)
 
 # %% [markdown]

@@ -16,11 +16,11 @@ import torch
 
 from metarec.cli import main
 from metarec.errors import MetarecError, ProtocolError, RecordError
-from metarec.experiments import execute, experiment, names, obtain, plan
+from metarec.experiments import execute, experiment, names, obtain, plan, provenance, runner
 from metarec.experiments.protocol import Protocol, Run
 from metarec.experiments.provenance import code_hash
 from metarec.experiments.request import best_on_validation
-from metarec.experiments.runner import pack, run_all
+from metarec.experiments.runner import pack, run_all, run_group
 from metarec.experiments.tanp import protocol
 from metarec.records import Record, Store
 from metarec.training import Selection
@@ -109,6 +109,23 @@ def test_a_killed_run_is_resumed_and_recorded_whole(tmp_path: Path) -> None:
     assert len(after) == len(plan("tanp.table4", "quick", "sound", 1, store))
     assert all(after[key] == r for key, r in before.items()), "what was done is kept as it was"
     assert not list(results.glob("**/.*.[0-9]*"))[1:], "no more than one orphan of the killed write"
+
+
+def test_newer_code_never_finishes_what_older_code_began(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = []
+
+    def interrupted(*_: Any, checkpoint: Path, **__: Any) -> None:
+        begun.append(checkpoint)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runner, "train", interrupted)
+    for code in ("before", "before", "after"):
+        monkeypatch.setattr(provenance, "code_hash", lambda module, code=code: code)
+        with pytest.raises(KeyboardInterrupt):
+            run_group([small(0)], torch.device("cpu"), tmp_path)
+    assert begun[0] == begun[1] != begun[2]
 
 
 def test_shuffled_query_labels_change_no_prediction_of_any_experiment(tmp_path: Path) -> None:

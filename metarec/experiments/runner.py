@@ -57,7 +57,8 @@ def run_all(
     Groups of runs that differ only by seed (or by a setting that may vary between replicas) train as one
     program of at most `max_replicas`. `jobs` groups at a time, by joblib: `backend` is loky, or dask or ray
     for a cluster. A group is recorded as soon as it is done; an interrupted one goes on from its checkpoint
-    in `scratch`. With `redo`, what other code than the present has recorded is trained again.
+    in `scratch`, if the code is still the same. With `redo`, what other code than the present has recorded is
+    trained again.
     """
     have = {r.key: r for r in _existing(runs, store)}
     if redo:
@@ -121,7 +122,10 @@ def run_group(runs: Sequence[Run], device: torch.device, scratch: Path | None = 
     methods = [_build(run, Schema.of(ratings), ratings) for run in runs]
     path = None
     if scratch is not None and methods[0].stages():
-        path = scratch / f"{first.paper}-{first.experiment}-{digest([r.key for r in runs])}.safetensors"
+        # A run that older code began is begun again: no record is made by two versions.
+        code = provenance.code_hash(locate(first.model)[0])
+        which = digest([code, *(run.key for run in runs)])
+        path = scratch / f"{first.paper}-{first.experiment}-{which}.safetensors"
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     protocol = first.protocol
