@@ -161,7 +161,8 @@ devices.elapsed(
 )
 
 # %% [markdown]
-# Not in it is MetaHIN, whose graph differs from seed to seed so that nothing can be stacked; its runs were made on two CPU cores.
+# Not in it are MetaHIN, whose graph differs from seed to seed so that nothing can be stacked, and TaNP, whose step has been made faster
+# since, so that its rows were made anew. Both were trained on two CPU cores.
 #
 # ## Aims and measurements
 #
