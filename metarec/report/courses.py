@@ -225,16 +225,16 @@ def _gains(ax: Axes, rows: pd.DataFrame, course: Course, look: dict[str, Any], s
     """Filled where Holm's adjustment leaves the difference standing, open where it does not."""
     look = look | {"linestyle": "none"}
     order = {value: x + shift for x, value in enumerate(course.setting.values)}
-    for k, row in enumerate(rows.to_dict("records")):
+    found = rows.to_dict("records")
+    for row in found:
         sure = row["holm"] < 1 - st.LEVEL
         bars = [[row["gain"] - row["low"]], [row["high"] - row["gain"]]]
-        word = f"gain of {row['a']} over {row['b']}" if k == 0 else None
-        face = look["color"] if sure else style.CARD
-        ax.errorbar(order[row["value"]], row["gain"], yerr=bars, **look, mfc=face, label=word)
-    return [
-        Point(order[row["value"]], row["gain"], row["low"], row["high"], look["color"])
-        for row in rows.to_dict("records")
-    ]
+        ax.errorbar(
+            order[row["value"]], row["gain"], yerr=bars, **look, mfc=look["color"] if sure else style.CARD
+        )
+    for row in found[:1]:  # the legend's mark is filled, whatever the first point is
+        ax.errorbar([], [], yerr=[], **look, label=f"gain of {row['a']} over {row['b']}")
+    return [Point(order[row["value"]], row["gain"], row["low"], row["high"], look["color"]) for row in found]
 
 
 def _crop(ax: Axes, points: Sequence[Point], always: Sequence[float]) -> None:
