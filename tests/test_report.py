@@ -306,6 +306,11 @@ def test_a_verdict_is_a_word_and_a_sign_with_a_colour_of_its_own_or_none(word: s
     assert word in html.badge(word) and html.SIGNS[word] in html.badge(word)
 
 
+def test_huge_numbers_are_powers_of_ten() -> None:
+    assert html.number(115_081_541.3, 4) == "1.2·10⁸" and html.signed(-2e12, 4) == "−2.0·10¹²"
+    assert html.number(99_999.0, 1) == "99999.0" and html.signed(float("inf")) == "+inf"
+
+
 def test_numbers_have_no_negative_zero() -> None:
     assert html.signed(-0.001) == "0.00" and html.signed(-1.5, 1) == "−1.5" and html.signed(2) == "+2.00"
     assert html.number(-0.0001, 2) == "0.00"

@@ -248,12 +248,23 @@ def _crop(ax: Axes, points: Sequence[Point], always: Sequence[float]) -> None:
     pad = 0.08 * (max(kept) - min(kept))
     low, high = min(kept) - pad, max(kept) + pad
     ax.set_ylim(low, high)
-    for p in points:
-        if not low <= p.mean <= high:
-            top = p.mean > high
-            text = f"{p.mean:.2f} {'▴' if top else '▾'}"
-            at, side = (high, "top") if top else (low, "bottom")
-            ax.text(p.x, at, text, color=p.color, ha="right", va=side, fontsize=9)
+    for top in (True, False):
+        outside = [p for p in points if (p.mean > high if top else p.mean < low)]
+        for line, p in enumerate(outside):
+            text = f"{html.number(p.mean)} {'▴' if top else '▾'}"
+            shift = (0, -11 * line if top else 11 * line)
+            ax.annotate(
+                text,
+                (p.x, high if top else low),
+                shift,
+                textcoords="offset points",
+                color=p.color,
+                ha="right",
+                va="top" if top else "bottom",
+                fontsize=9,
+                bbox={"facecolor": style.CARD, "edgecolor": "none", "pad": 0.5},
+                zorder=5,
+            )
 
 
 _ORDER = (0, 2, 3, 4, 5)  # the palette without orange, which is the paper's

@@ -27,6 +27,9 @@ SIGNS: Mapping[str, str] = {
     "fresh": "✓",
     "stale": "!",
 }
+# A number of this size has left every scale: its order is all that it says.
+LARGE = 1e5
+RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 class Html:
@@ -115,16 +118,22 @@ def on(track: str, make: Callable[..., Any], records: Sequence[Record], *rest: A
 
 def signed(value: float, decimals: int = 2) -> str:
     """A number with its sign, a true minus, and no negative zero."""
-    text = f"{value:+.{decimals}f}"
-    if float(text) == 0:
-        text = f"{0:.{decimals}f}"
-    return text.replace("-", "−")
+    return _written(value, "+", decimals)
 
 
 def number(value: float, decimals: int = 2) -> str:
-    """A number with a true minus."""
-    text = f"{value:.{decimals}f}"
-    return (f"{0:.{decimals}f}" if float(text) == 0 else text).replace("-", "−")
+    """A number with a true minus; a huge one as a power of ten."""
+    return _written(value, "-", decimals)
+
+
+def _written(value: float, sign: str, decimals: int) -> str:
+    text = f"{value:{sign}.{decimals}f}"
+    if LARGE <= abs(value) < float("inf"):
+        digits, _, power = f"{value:{sign}.1e}".partition("e")
+        text = f"{digits}·10{str(int(power)).translate(RAISED)}"
+    elif float(text) == 0:
+        text = f"{0:.{decimals}f}"
+    return text.replace("-", "−")
 
 
 def probability(p: float) -> str:
