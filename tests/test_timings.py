@@ -93,6 +93,7 @@ def test_verdicts_follow_the_aims(folder: Path) -> None:
     assert not reached["2 CPU cores", f"TaNP on identities, {grown}"]
     assert reached["2 CPU cores", f"MeLU on content, {grown}"]
     assert reached["2 CPU cores", "10,000,000 rows to episodes, memory"]
+    assert "products&#x27; rate" in aims.reach(both).html, "names are escaped once"
     assert "not run" not in aims.reach(both).html and "not run" in aims.reach(both[:1]).html
 
 

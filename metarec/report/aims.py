@@ -22,12 +22,8 @@ def reach(measured: Sequence[Measured]) -> html.Html:
     for m in measured:
         rows = []
         for what, aim, found, reached in _aims(m):
-            rows.append(
-                (
-                    escape(what),
-                    [escape(aim), escape(found), html.badge("holds" if reached else "does not hold")],
-                )
-            )
+            badge = html.badge("holds" if reached else "does not hold")
+            rows.append((what, [escape(aim), escape(found), badge]))
             values.append(
                 {"machine": m.name, "what": what, "aim": aim, "found": found, "reached": bool(reached)}
             )
