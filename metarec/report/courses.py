@@ -232,8 +232,8 @@ def _gains(ax: Axes, rows: pd.DataFrame, course: Course, look: dict[str, Any], s
         ax.errorbar(
             order[row["value"]], row["gain"], yerr=bars, **look, mfc=look["color"] if sure else style.CARD
         )
-    for row in found[:1]:  # the legend's mark is filled, whatever the first point is
-        ax.errorbar([], [], yerr=[], **look, label=f"gain of {row['a']} over {row['b']}")
+    if found:  # the legend's mark is filled, whatever the points are
+        ax.errorbar([], [], yerr=[], **look, label=f"gain of {found[0]['a']} over {found[0]['b']}")
     return [Point(order[row["value"]], row["gain"], row["low"], row["high"], look["color"]) for row in found]
 
 
@@ -248,19 +248,17 @@ def _crop(ax: Axes, points: Sequence[Point], always: Sequence[float]) -> None:
     pad = 0.08 * (max(kept) - min(kept))
     low, high = min(kept) - pad, max(kept) + pad
     ax.set_ylim(low, high)
-    for top in (True, False):
-        outside = [p for p in points if (p.mean > high if top else p.mean < low)]
+    above, below = [p for p in points if p.mean > high], [p for p in points if p.mean < low]
+    for outside, edge, side, sign, step in ((above, high, "top", "▴", -11), (below, low, "bottom", "▾", 11)):
         for line, p in enumerate(outside):
-            text = f"{html.number(p.mean)} {'▴' if top else '▾'}"
-            shift = (0, -11 * line if top else 11 * line)
             ax.annotate(
-                text,
-                (p.x, high if top else low),
-                shift,
+                f"{html.number(p.mean)} {sign}",
+                (p.x, edge),
+                (0, step * line),
                 textcoords="offset points",
                 color=p.color,
                 ha="right",
-                va="top" if top else "bottom",
+                va=side,
                 fontsize=9,
                 bbox={"facecolor": style.CARD, "edgecolor": "none", "pad": 0.5},
                 zorder=5,
