@@ -23,6 +23,8 @@ def test_freshness_follows_chains_of_links(tmp_path: Path, monkeypatch: pytest.M
     sameness.add([Link(MODULE, "a", "b", 3), Link("metarec.methods.melu", "d", "c", 3)], path)
     assert [sameness.fresh(MODULE, digest) for digest in "abcd"] == [True, True, True, False]
     assert sameness.read(path) == sorted(sameness.read(path)) and len(sameness.read(path)) == 3
+    sameness.add([Link(MODULE, "a", "b", 2), Link(MODULE, "b", "c", 5)], path)
+    assert [link.runs for link in sameness.read(path) if link.module == MODULE] == [3, 5], "the most runs"
 
 
 def test_a_link_needs_every_run_and_every_number(tmp_path: Path) -> None:

@@ -49,8 +49,9 @@ def read(path: Path = LINKS) -> list[Link]:
 
 
 def add(links: Iterable[Link], path: Path = LINKS) -> None:
-    """Note more of them; a pair of digests is kept once."""
-    kept = {(link.module, link.before, link.after): link for link in [*read(path), *links]}
+    """Note more of them; a pair of digests is kept once, with the comparison of most runs."""
+    found = sorted([*read(path), *links], key=lambda link: link.runs)
+    kept = {(link.module, link.before, link.after): link for link in found}
     rows = [json.dumps(kept[key]._asdict()) for key in sorted(kept)]
     path.write_text("[\n" + ",\n".join(f"  {row}" for row in rows) + "\n]\n", encoding="utf-8")
 
