@@ -86,7 +86,7 @@ on("sound", courses.table, records, store, pnmta.FIG4)
 # of Book-Crossing PNMTA is level with them from ten ratings on, and ahead of MeLU and MAML-PT.
 #
 # One point leaves the frame: a seed of PNMTA without pretraining that looked as good as its neighbours on validation users and failed on a
-# few test users, whose predictions its large inner steps sent far outside the scale.
+# single test user, whose predictions its large inner steps sent far outside the scale.
 #
 # ## Verdict on each claim
 
