@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from metarec import __version__
 from metarec.commands import add_cite, add_run, add_show
@@ -38,7 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return 0, 1 for a failed check, 2 for something the user can mend."""
     args = build_parser().parse_args(argv)
     try:
-        status = int(args.run(args))
+        with _stoppable():
+            status = int(args.run(args))
         sys.stdout.flush()
         return status
     except MetarecError as error:
@@ -50,3 +53,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("Interrupted; nothing is left half-written.", file=sys.stderr)
         return 130
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """SIGTERM, by which schedulers and `timeout` stop a program, does as Ctrl-C does.
+
+    Left alone it would end this process at once and leave its workers behind, still computing.
+    """
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

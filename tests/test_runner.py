@@ -111,6 +111,16 @@ def test_a_killed_run_is_resumed_and_recorded_whole(tmp_path: Path) -> None:
     assert not list(results.glob("**/.*.[0-9]*"))[1:], "no more than one orphan of the killed write"
 
 
+def test_the_stop_of_a_scheduler_does_as_ctrl_c_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "train", lambda *_, **__: signal.raise_signal(signal.SIGTERM))
+    before = signal.getsignal(signal.SIGTERM)
+    assert (
+        main(["run", "tanp.table4", "--profile", "quick", "--results", str(tmp_path), "--device", "cpu"])
+        == 130
+    )
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
 def test_newer_code_never_finishes_what_older_code_began(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
