@@ -64,15 +64,14 @@ class Feed:
             support = self._width(int(data.host_support[tasks].max()), data.width_support)
             query = self._width(int(data.host_query[tasks].max()), data.width_query)
             here = {name: value[:, step] for name, value in noise.items()}
-            here = self.stack.skeleton.narrow(here, support, query, data.width_support)
+            here = self.stack.skeleton.resize(here, support, query, data.width_support)
             yield (support, query), {"index": on_device[:, step], **here}
 
     def _row_steps(self, stage: Stage) -> Iterator[tuple[Key, Inputs]]:
         data = self._source(stage)
         n = [int(p.offsets[-1]) for p in data.parts] * (self.stack.size if len(data.parts) == 1 else 1)
         first = np.concatenate([[0], np.cumsum(n)[:-1]]) * (len(data.parts) > 1)
-        size = min(stage.batch, min(n))
-        steps = min(n) // size
+        steps, size = row_steps(stage, n[0])  # of all replicas; `train` sees to it
         drawn = [
             torch.randperm(n[k], generator=g)[: steps * size] + int(first[k])
             for k, g in enumerate(self.generators)
@@ -114,11 +113,31 @@ class Feed:
 
     def _noise(self, shape: tuple[int, ...]) -> Noise:
         """An epoch's noise `[K, steps, tasks, ...]`, drawn from shapes alone, for the full width."""
-        like = template(shape, self.tasks.width_support, self.tasks.width_query)
-        drawn = [self.stack.skeleton.draw(like, g) for g in self.generators]
-        if not drawn[0]:
-            return {}
-        return {name: value.to(self.device, non_blocking=True) for name, value in stack_noise(drawn).items()}
+        drawn = noise(self.stack, self.tasks, shape, self.generators, "draw")
+        return {name: value.to(self.device, non_blocking=True) for name, value in drawn.items()}
+
+
+def row_steps(stage: Stage, rows: int) -> tuple[int, int]:
+    """Steps an epoch of a stage of so many rows, and rows a step; a last incomplete step is dropped."""
+    size = min(stage.batch, rows)
+    return rows // size, size
+
+
+def noise(
+    stack: Stack, data: EpisodeTensors, shape: tuple[int, ...], generators: Sequence[Generator], draw: str
+) -> Noise:
+    """Noise `[K, *shape, ...]` for the widest support and query of all replicas.
+
+    Each replica draws (`draw` or `draw_predict`) for the widths of its own tasks, as it would alone.
+    """
+    method, widest = stack.skeleton, (data.width_support, data.width_query)
+    drawn = []
+    for own, generator in zip(data.widths * (stack.size // len(data.widths)), generators, strict=True):
+        like = template(shape, *own)
+        given = (like,) if draw == "draw" else (like.support, like.query)
+        found: Noise = getattr(method, draw)(*given, generator)
+        drawn.append(found if own == widest else method.resize(found, *widest, own[0]))
+    return stack_noise(drawn) if drawn[0] else {}
 
 
 def template(shape: tuple[int, ...], support: int, query: int) -> TaskBatch:

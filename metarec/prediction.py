@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from metarec.batching import template
+from metarec.batching import noise
 from metarec.methods.base import Noise
-from metarec.replicas import Stack, stack_noise
+from metarec.replicas import Stack
 from metarec.seeds import derived
 from metarec.tasks.batch import EpisodeTensors
 
@@ -30,15 +30,11 @@ def predict(
     same at every call; otherwise they use their deterministic prediction.
     """
     k, n = stack.size, len(data)
-    noise: Noise = {}
+    drawn: Noise = {}
     if sample:
-        like = template((n,), data.width_support, data.width_query)
-        drawn = [
-            stack.skeleton.draw_predict(like.support, like.query, Generator().manual_seed(derived(seed, 29)))
-            for seed in seeds
-        ]
-        noise = stack_noise(drawn) if drawn[0] else {}
-        noise = {name: value.to(data.device) for name, value in noise.items()}
+        generators = [Generator().manual_seed(derived(seed, 29)) for seed in seeds]
+        drawn = noise(stack, data, (n,), generators, "draw_predict")
+        drawn = {name: value.to(data.device) for name, value in drawn.items()}
     first = torch.as_tensor(data.host_first if len(data.host_first) > 1 else np.zeros(k, np.int64))
     first = first.to(data.device)[:, None]
     parts = []
@@ -46,6 +42,6 @@ def predict(
         for start in range(0, n, chunk):
             index = torch.arange(start, min(start + chunk, n), device=data.device)
             batch = data.batch(index + first)
-            here = {name: value[:, start : start + chunk] for name, value in noise.items()}
+            here = {name: value[:, start : start + chunk] for name, value in drawn.items()}
             parts.append(stack.call("predict", batch.support, batch.query, here, params=params))
     return torch.cat(parts, 1)

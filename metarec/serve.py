@@ -19,8 +19,9 @@ from metarec import metrics
 from metarec.data import Ratings, Schema
 from metarec.errors import MetarecError
 from metarec.methods import Method, initialised, make
+from metarec.selection import Selection
 from metarec.tasks import Episodes, EpisodeTensors, Query, Splits, Support, make_episodes
-from metarec.training import Progress, Selection, train
+from metarec.training import Progress, train
 
 
 @dataclass(frozen=True, eq=False)

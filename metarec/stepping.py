@@ -42,6 +42,11 @@ class Stepper:
         """Do one step; returns each term before it, `[K]`, detached."""
         if self.stream is None:
             return self._step(key, inputs)
+        with torch.cuda.device(self.stream.device):  # streams and graphs are those of the current device
+            return self._captured(key, inputs)
+
+    def _captured(self, key: Key, inputs: Inputs) -> Terms:
+        assert self.stream is not None
         if key in self.graphs:
             return self._replay(self.graphs[key], inputs)
         # The first shapes warm the libraries up; a later shape needs one ordinary step before its capture.

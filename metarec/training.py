@@ -7,10 +7,9 @@ scores.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,41 +17,19 @@ import torch
 from torch import Generator, Tensor
 
 from metarec import checkpoints
-from metarec.batching import Feed
+from metarec.batching import Feed, row_steps
 from metarec.errors import ProtocolError
 from metarec.methods.base import Method, Stage
 from metarec.prediction import predict
 from metarec.replicas import Stack
 from metarec.seeds import derived
+from metarec.selection import Best, Selection
 from metarec.stepping import Stepper
 from metarec.tasks.batch import EpisodeTensors
 from metarec.tasks.episodes import Splits
 
 Evaluate = Callable[[Tensor, EpisodeTensors], dict[str, Tensor]]
 Progress = Callable[[dict[str, Any]], None]
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Which epoch's weights are kept: the last, or the best on validation by `metric`.
-
-    `patience` counts evaluations without improvement before a replica stops; `every` is the number of epochs
-    between evaluations. `watch_test` also scores the test set at every evaluation, as released codes do; the
-    numbers go to the history and are never used to choose.
-    """
-
-    rule: str = "last"
-    metric: str = ""
-    maximise: bool = True
-    every: int = 1
-    patience: int | None = None
-    watch_test: bool = False
-
-    def __post_init__(self) -> None:
-        if self.rule not in ("last", "valid"):
-            raise ProtocolError(f"selection rule {self.rule!r} is unknown; use 'last' or 'valid'.")
-        if self.rule == "valid" and not self.metric:
-            raise ProtocolError("selection on validation needs the name of a metric.")
 
 
 @dataclass
@@ -65,16 +42,6 @@ class Trained:
     history: list[list[dict[str, Any]]]
     seconds: float = 0.0
     epochs_run: int = 0
-
-
-@dataclass
-class _Best:
-    """The best validation value of each replica so far, and how long ago it was."""
-
-    value: list[float]
-    epoch: list[int]
-    since: list[int]
-    params: dict[str, Tensor] = field(default_factory=dict)
 
 
 def train(
@@ -92,12 +59,27 @@ def train(
 ) -> Trained:
     """Train `methods[k]` with seed `seeds[k]`, all as one program; a lone method is trained in place.
 
-    `splits` is one for all replicas or one each (of equal sizes). `evaluate(scores, episodes)` gives per-task
-    metrics `[K, tasks]`. With `checkpoint`, an interrupted run goes on where its last checkpoint stood and,
-    on a CPU, ends with the same bits. Raises `ProtocolError` on settings that cannot be trained together.
+    `splits` is one for all replicas or one each, alike as `steps` tells. `evaluate(scores, episodes)` gives
+    per-task metrics `[K, tasks]`. With `checkpoint`, an interrupted run goes on where its last checkpoint
+    stood and, on a CPU, ends with the same bits. Raises `ProtocolError` on settings that cannot be trained
+    together.
     """
     run = _Run(methods, splits, seeds, selection, evaluate, torch.device(device), dtype)
     return run.go(checkpoint, checkpoint_seconds, progress)
+
+
+def steps(method: Method, splits: Splits) -> tuple[Any, ...]:
+    """What replicas must share to train as one program: their stages, and the steps of each over rows.
+
+    Splits of as many users may differ in rows. A stack that stopped at the fewest would give its other
+    replicas other numbers than they have alone. The method is fitted first (`Method.fit`).
+    """
+    found: list[Any] = list(method.stages())
+    for stage in method.stages():
+        if stage.unit == "rows":
+            episodes = splits.histories() if stage.rows == "full" else splits.train
+            found.append(row_steps(stage, len(episodes.rows)))
+    return tuple(found)
 
 
 class _Run:
@@ -118,17 +100,22 @@ class _Run:
         own = [splits] if isinstance(splits, Splits) else list(splits)
         if len({tuple(len(part) for part in s) for s in own}) != 1 or len(own) not in (1, len(seeds)):
             raise ProtocolError("replicas need splits of equal sizes, one for all or one each.")
-        for method, seed_splits in zip(methods, own * (len(methods) if len(own) == 1 else 1), strict=True):
+        each = own * (len(methods) if len(own) == 1 else 1)
+        for method, seed_splits in zip(methods, each, strict=True):
             method.to(dtype).fit(seed_splits.train)
+        if len(methods) > 1 and len({steps(*pair) for pair in zip(methods, each, strict=True)}) > 1:
+            raise ProtocolError("replicas need stages of as many steps; train those of other splits apart.")
         self.seeds, self.selection, self.evaluate_fn = list(seeds), selection, evaluate
         self.device, self.stages = device, methods[0].stages()
+        if selection.rule == "valid" and self.stages and 0 < self.stages[-1].epochs < selection.every:
+            raise ProtocolError("selection on validation never comes: `every` is larger than the epochs.")
         self.stack = Stack(methods, device)
         full = any(stage.unit == "rows" and stage.rows == "full" for stage in self.stages)
         self.generators = [Generator().manual_seed(derived(seed, 17)) for seed in seeds]
         round_to = 16 if device.type == "cuda" else 1
         self.feed = Feed(own, self.stack, self.generators, device, dtype, full=full, round_to=round_to)
         self.valid, self.test = (EpisodeTensors([s[i] for s in own], device, dtype) for i in (1, 2))
-        self.best = _Best([float("nan")] * len(seeds), [0] * len(seeds), [0] * len(seeds))
+        self.best = Best.of(selection, len(seeds))
         self.history: list[list[dict[str, Any]]] = [[] for _ in seeds]
         self.stage, self.epoch, self.seconds = 0, 0, 0.0
 
@@ -156,11 +143,11 @@ class _Run:
         for p in self.stack.leaves.values():
             p.grad = None
             p.requires_grad_(True)
-        chosen = self.best.params or {n: p.detach().clone() for n, p in self.stack.params.items()}
+        chosen = self.best.chosen(self.stack.params)
         seconds = self.seconds + time.perf_counter() - started
         epochs = [len(h) for h in self.history]
         return Trained(
-            self.stack, chosen, self._chosen_epochs(), self.history, seconds, max(epochs, default=0)
+            self.stack, chosen, self.best.epochs(self.history), self.history, seconds, max(epochs, default=0)
         )
 
     def _epoch(self, step: Stepper) -> dict[str, Tensor]:
@@ -192,18 +179,7 @@ class _Run:
         """Keep the parameters of each replica that improved on validation and still has patience."""
         for k, scores in enumerate(_listed(self.scores("valid"))):
             lines[k]["valid"] = scores
-            value = scores[self.selection.metric]
-            value = value if self.selection.maximise else -value
-            if self._replica_done(k):
-                continue
-            if value > self.best.value[k] or (math.isnan(self.best.value[k]) and not math.isnan(value)):
-                self.best.value[k], self.best.epoch[k], self.best.since[k] = value, self.epoch, 0
-                for name, p in self.stack.params.items():
-                    if name not in self.best.params:
-                        self.best.params[name] = p.detach().clone()
-                    self.best.params[name][k] = p.detach()[k]
-            else:
-                self.best.since[k] += 1
+            self.best.see(k, self.epoch, scores, self.stack.params)
 
     def scores(self, split: str) -> dict[str, Tensor]:
         """Mean metrics `[K]` of the present parameters on a split."""
@@ -212,15 +188,8 @@ class _Run:
         metrics = self.evaluate_fn(predict(self.stack, data, self.seeds), data)
         return {name: value.nanmean(-1) for name, value in metrics.items()}
 
-    def _replica_done(self, k: int) -> bool:
-        patience = self.selection.patience
-        return patience is not None and self.best.since[k] >= patience
-
     def _exhausted(self) -> bool:
-        return self.selection.rule == "valid" and all(self._replica_done(k) for k in range(self.stack.size))
-
-    def _chosen_epochs(self) -> list[int]:
-        return self.best.epoch if self.best.params else [h[-1]["epoch"] if h else 0 for h in self.history]
+        return self.selection.rule == "valid" and all(map(self.best.done, range(self.stack.size)))
 
     def _save(self, path: Path, optimiser: torch.optim.Adam, seconds: float) -> None:
         tensors = {f"params/{n}": p.detach() for n, p in self.stack.params.items()}
@@ -245,9 +214,8 @@ class _Run:
         with torch.no_grad():
             for name, p in self.stack.params.items():
                 p.copy_(groups["params"][name])
-        self.best = _Best(
-            **meta["best"], params={n: t.to(self.device) for n, t in groups.get("best", {}).items()}
-        )
+        kept = {n: t.to(self.device) for n, t in groups.get("best", {}).items()}
+        self.best = Best(self.selection, **meta["best"], params=kept)
         for k, g in enumerate(self.generators):
             g.set_state(groups["generator"][str(k)])
         stepper = Stepper(self.stack, self.feed, self.stages[self.stage], self.device)

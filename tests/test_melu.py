@@ -199,7 +199,7 @@ def test_mini_batches_come_from_noise_and_a_large_one_is_the_support(name: str) 
     torch.testing.assert_close(
         some.predict(batch.support, batch.query), whole.predict(batch.support, batch.query)
     )
-    cut = some.narrow(noise, n - 2, 4, n)
+    cut = some.resize(noise, n - 2, 4, n)
     assert cut["inner"].shape == (4, 3, n - 2)
 
 

@@ -11,8 +11,9 @@ from metarec.batching import Feed
 from metarec.data.schema import Schema
 from metarec.methods.plain import Plain
 from metarec.replicas import Stack
+from metarec.selection import Selection
 from metarec.tasks.batch import EpisodeTensors, RowBatch, TaskBatch
-from metarec.training import Selection, train
+from metarec.training import train
 
 SMALL = {"d": 3, "hidden": (6,), "epochs": 2}
 

@@ -18,8 +18,9 @@ from metarec.methods.maml_pt import MAMLPT
 from metarec.methods.melu import MeLU
 from metarec.methods.pnmta import PNMTA
 from metarec.replicas import Stack
+from metarec.selection import Selection
 from metarec.tasks.batch import EpisodeTensors, TaskBatch
-from metarec.training import Selection, train
+from metarec.training import train
 
 SMALL: dict[str, Any] = {"d": 3, "hidden": (6, 5), "steps": 3, "inner_lr": 0.05}
 

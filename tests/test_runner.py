@@ -20,10 +20,10 @@ from metarec.experiments import execute, experiment, names, obtain, plan, proven
 from metarec.experiments.protocol import Protocol, Run
 from metarec.experiments.provenance import code_hash
 from metarec.experiments.request import best_on_validation
-from metarec.experiments.runner import pack, run_all, run_group
+from metarec.experiments.runner import pack, run_all
 from metarec.experiments.tanp import protocol
 from metarec.records import Record, Store
-from metarec.training import Selection
+from metarec.selection import Selection
 
 
 def small(seed: int, label: str = "TaNP", track: str = "sound", **options: Any) -> Run:
@@ -111,6 +111,38 @@ def test_a_killed_run_is_resumed_and_recorded_whole(tmp_path: Path) -> None:
     assert not list(results.glob("**/.*.[0-9]*"))[1:], "no more than one orphan of the killed write"
 
 
+def test_seeds_whose_splits_ask_for_other_steps_are_trained_apart_and_recorded_as_alone(
+    tmp_path: Path,
+) -> None:
+    runs = [
+        run
+        for run in plan("pnmta.streams", "quick", "published", 5, Store(tmp_path))
+        if run.label == "Shuffled interactions"
+    ]
+    groups = runner.alike(runs)
+    assert sorted(run.seed for group in groups for run in group) == [0, 1, 2, 3, 4] and len(groups) > 1
+    together = run_all(runs, Store(tmp_path / "many"), device="cpu", quiet=True)
+    alone = run_all(runs, Store(tmp_path / "one"), device="cpu", quiet=True, max_replicas=1)
+    assert {r.replicas for r in together} == {len(group) for group in groups}
+    for ours, theirs in zip(values(together), values(alone), strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-4)
+
+
+def test_a_checkpoint_outlives_a_failure_to_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(Store, "add_all", full)
+    (tmp_path / "kept.safetensors").touch()
+    monkeypatch.setattr(runner, "_checkpoint", lambda *_: tmp_path / "kept.safetensors")
+    monkeypatch.setattr(runner, "run_group", lambda *_: [])
+    failed = runner._work([small(0)], tmp_path, torch.device("cpu"), tmp_path, None)[1]
+    assert "no space left" in failed[0] and (tmp_path / "kept.safetensors").exists()
+    assert "Traceback" in capsys.readouterr().err
+
+
 def test_the_stop_of_a_scheduler_does_as_ctrl_c_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "train", lambda *_, **__: signal.raise_signal(signal.SIGTERM))
     before = signal.getsignal(signal.SIGTERM)
@@ -134,7 +166,7 @@ def test_newer_code_never_finishes_what_older_code_began(
     for code in ("before", "before", "after"):
         monkeypatch.setattr(provenance, "code_hash", lambda module, code=code: code)
         with pytest.raises(KeyboardInterrupt):
-            run_group([small(0)], torch.device("cpu"), tmp_path)
+            runner._work([small(0)], tmp_path, torch.device("cpu"), tmp_path, None)
     assert begun[0] == begun[1] != begun[2]
 
 
@@ -272,7 +304,7 @@ def test_a_group_that_fails_loses_no_other(tmp_path: Path, capsys: pytest.Captur
     ):
         run_all([small(0, "broken", clustres=3), small(0)], store, quiet=True)
     assert [r.method for r in store.read("tanp", "trial")] == ["TaNP"]
-    assert "Traceback" in capsys.readouterr().err
+    assert "Traceback" not in capsys.readouterr().err, "a wrong option is no fault of the program"
 
 
 def test_redo_trains_again_only_what_older_code_recorded(tmp_path: Path) -> None:

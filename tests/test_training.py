@@ -18,8 +18,9 @@ from metarec.data import Schema, synthetic
 from metarec.errors import ProtocolError, RecordError
 from metarec.methods import Method, initialised, make
 from metarec.prediction import predict
+from metarec.selection import Selection
 from metarec.tasks import EpisodeTensors, Splits, cold_start_episodes, tanp_episodes
-from metarec.training import Selection, Trained, train
+from metarec.training import Trained, train
 
 PLANTED = synthetic(seed=0, n_users=120, n_items=80, kind="implicit")
 SPLITS = tanp_episodes(PLANTED, n_support=12, min_query=5)
@@ -98,6 +99,45 @@ def test_replicas_with_their_own_splits_and_sorted_windows_equal_lone_runs() -> 
         alone = run([k], [own[k]])
         for name, p in alone.params.items():
             torch.testing.assert_close(together.params[name][k], p[0], rtol=1e-9, atol=1e-10)
+
+
+RAGGED = synthetic(seed=11, n_users=40, n_items=150, ratings_per_user=(14, 90))
+UNLIKE = [cold_start_episodes(RAGGED, seed=s) for s in (0, 1, 2)]
+SMALL: dict[str, dict[str, Any]] = {
+    "tanp": {"embed": "content", "d_field": 4, "context_min": 3},
+    "melu": {"d": 4, "inner_batch": 4},
+    "pnmta": {"d": 4, "pretrain_epochs": 2, "pretrain_batch": 64},
+    "plain": {"d": 4},
+}
+
+
+def unlike(model: str, seeds: list[int]) -> Trained:
+    methods = []
+    for s in seeds:
+        with initialised(s):
+            methods.append(make(model, Schema.of(RAGGED), epochs=2, **SMALL[model]))
+    splits = [UNLIKE[s] for s in seeds]
+    return train(methods, splits, seeds, Selection(), score, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("model", ["tanp", "melu"])
+def test_a_replica_draws_for_the_widths_of_its_own_split(model: str) -> None:
+    assert len({int(s.train.n_support.max()) for s in UNLIKE}) > 1
+    together = unlike(model, [0, 1, 2])
+    for k in (0, 1, 2):
+        alone = unlike(model, [k])
+        for name, p in alone.params.items():
+            torch.testing.assert_close(together.params[name][k], p[0], rtol=1e-9, atol=1e-10)
+        batch = EpisodeTensors([s.test for s in UNLIKE]), EpisodeTensors(UNLIKE[k].test)
+        both = predict(together.stack, batch[0], [0, 1, 2], together.params)[k]
+        own = predict(alone.stack, batch[1], [k], alone.params)[0]
+        torch.testing.assert_close(both[:, : own.shape[1]], own, rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("model", ["pnmta", "plain"])
+def test_replicas_of_unequally_many_steps_are_refused(model: str) -> None:
+    with pytest.raises(ProtocolError, match="as many steps"):
+        unlike(model, [0, 1, 2])
 
 
 def test_settings_free_per_replica_share_one_program() -> None:
@@ -205,6 +245,34 @@ def test_a_checkpoint_of_other_seeds_is_refused(tmp_path: Path) -> None:
     interrupted(path, 1)
     with pytest.raises(ProtocolError, match="belongs to seeds"):
         train([tanp(4)], SPLITS, [4], Selection(), score, checkpoint=path)
+
+
+def test_a_replica_that_validation_cannot_judge_keeps_its_last_epoch_in_a_stack_too() -> None:
+    def blind(scores: torch.Tensor, data: EpisodeTensors) -> dict[str, torch.Tensor]:
+        found = scores.mean(-1)
+        found[-1] = torch.nan
+        return {"MAE": found}
+
+    rule = Selection("valid", "MAE")
+    together = train([tanp(4), tanp(9)], SPLITS, [4, 9], rule, blind, dtype=torch.float64)
+    last = fit([9])
+    assert together.best_epoch[1] == 3
+    for name, p in last.params.items():
+        torch.testing.assert_close(together.params[name][1], p[0], rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"every": 0}, "from 1 on"),
+        ({"patience": 0}, "from 1 on"),
+        ({"every": 5}, "never comes"),
+        ({"metric": "P@99"}, "no metric 'P@99'"),
+    ],
+)
+def test_a_selection_that_cannot_be_is_refused(given: dict[str, Any], words: str) -> None:
+    with pytest.raises(ProtocolError, match=words):
+        fit([4], selection=Selection(**{"rule": "valid", "metric": "P@5", **given}))
 
 
 def test_settings_that_cannot_train_together_are_refused() -> None:

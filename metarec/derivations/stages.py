@@ -15,10 +15,11 @@ from torch import Tensor
 from metarec.data import Ratings, Schema
 from metarec.methods import initialised
 from metarec.methods.pnmta import PNMTA
+from metarec.selection import Selection
 from metarec.tasks import EpisodeTensors, Splits
 from metarec.tasks.batch import Query, RowBatch, TaskBatch
 from metarec.tasks.rules import cold_start_episodes
-from metarec.training import Selection, train
+from metarec.training import train
 
 STEPS = ("pretraining", "meta-adaptation", "meta-update")
 GROUPS: Mapping[str, str] = {

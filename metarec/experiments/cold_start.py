@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from metarec.experiments.protocol import Protocol
-from metarec.training import Selection
+from metarec.selection import Selection
 
 # Each with the order of its histories.
 DATASETS = {"ml-1m": "time", "book-crossing": "shuffle"}

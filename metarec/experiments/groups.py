@@ -26,10 +26,11 @@ from metarec.layers.modulators import Modulate
 from metarec.methods import initialised
 from metarec.methods.pnmta import PNMTA
 from metarec.records import Record
+from metarec.selection import Selection
 from metarec.tasks import EpisodeTensors
 from metarec.tasks.batch import Query, Support, TaskBatch
 from metarec.tasks.rules import cold_start_episodes
-from metarec.training import Selection, train
+from metarec.training import train
 
 # What a group likes: level at the middle of the trait, and slope from one end to the other, in stars.
 CENTRES = {"one end": (3.0, 3.0), "other end": (3.0, -3.0), "everything": (4.3, 0.0)}

@@ -11,8 +11,8 @@ from metarec.data import Ratings, data_home, load
 from metarec.data.lastfm import tanp_user_order
 from metarec.errors import ProtocolError
 from metarec.records import digest, run_key
+from metarec.selection import Selection
 from metarec.tasks import EPISODE_RULES, Splits, make_episodes
-from metarec.training import Selection
 
 TRACKS = ("published", "sound")
 PROFILES = ("recorded", "quick", "full")

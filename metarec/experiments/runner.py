@@ -7,7 +7,6 @@ import sys
 import time
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from tqdm import tqdm
 from metarec.data import Ratings, Schema
 from metarec.errors import MetarecError
 from metarec.experiments import provenance, sameness
+from metarec.experiments.backends import spread
 from metarec.experiments.protocol import Protocol, Run
 from metarec.experiments.scoring import outcomes, score
 from metarec.memory import keep_freed
@@ -27,7 +27,7 @@ from metarec.methods.base import Method
 from metarec.methods.floors import Oracle
 from metarec.records import Record, Store, digest
 from metarec.tasks import Splits
-from metarec.training import Trained, train
+from metarec.training import Trained, steps, train
 
 Finished = tuple[Record, dict[str, np.ndarray]]
 
@@ -55,10 +55,10 @@ def run_all(
     """Do every run that has no record yet and return the records of all of them, in the order of `runs`.
 
     Groups of runs that differ only by seed (or by a setting that may vary between replicas) train as one
-    program of at most `max_replicas`. `jobs` groups at a time, by joblib: `backend` is loky, or dask or ray
-    for a cluster. A group is recorded as soon as it is done; an interrupted one goes on from its checkpoint
-    in `scratch`, if the code is still the same. With `redo`, what other code than the present has recorded is
-    trained again.
+    program of at most `max_replicas`, if their splits ask for equally many steps. `jobs` groups at a time, by
+    joblib: `backend` is loky, or dask or ray for a cluster. A group is recorded as soon as it is done; an
+    interrupted one goes on from its checkpoint in `scratch`, if the code is still the same. With `redo`, what
+    other code than the present has recorded is trained again.
     """
     have = {r.key: r for r in _existing(runs, store)}
     if redo:
@@ -81,7 +81,7 @@ def run_all(
         else:
             threads = max(1, (os.cpu_count() or 1) // jobs)
             calls = [joblib.delayed(_work)(group, store.root, chosen, scratch, threads) for group in groups]
-            with _cluster(backend, jobs, scheduler):
+            with spread(backend, jobs, scheduler):
                 for size, lines in joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(calls):
                     failed += lines
                     bar.update(size)
@@ -113,19 +113,26 @@ def pack(runs: Iterable[Run], max_replicas: int) -> Iterator[list[Run]]:
             yield group[start : start + size]
 
 
-def run_group(runs: Sequence[Run], device: torch.device, scratch: Path | None = None) -> list[Finished]:
-    """Train and score one group of replicas; nothing is written but checkpoints under `scratch`."""
+def alike(group: Sequence[Run]) -> list[list[Run]]:
+    """A group as groups of equally many steps: splits of their own may ask for more of one replica."""
+    if len(group) == 1 or not group[0].protocol.split_per_seed:
+        return [list(group)]
+    ratings = _ratings(group[0].protocol)
+    found: dict[Any, list[Run]] = {}
+    for run, splits in zip(group, _splits(group[0].protocol, ratings, group), strict=True):
+        method = _build(run, Schema.of(ratings), ratings)
+        method.fit(splits.train)
+        found.setdefault(steps(method, splits), []).append(run)
+    return list(found.values())
+
+
+def run_group(runs: Sequence[Run], device: torch.device, checkpoint: Path | None = None) -> list[Finished]:
+    """Train and score one group of replicas; nothing is written but the checkpoint."""
     started = time.perf_counter()
     first = runs[0]
     ratings = _ratings(first.protocol)
     splits = _splits(first.protocol, ratings, runs)
     methods = [_build(run, Schema.of(ratings), ratings) for run in runs]
-    path = None
-    if scratch is not None and methods[0].stages():
-        # A run that older code began is begun again: no record is made by two versions.
-        code = provenance.code_hash(locate(first.model)[0])
-        which = digest([code, *(run.key for run in runs)])
-        path = scratch / f"{first.paper}-{first.experiment}-{which}.safetensors"
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     protocol = first.protocol
@@ -136,17 +143,26 @@ def run_group(runs: Sequence[Run], device: torch.device, scratch: Path | None = 
         protocol.selection,
         lambda scores, data: score(protocol, scores, data),
         device=device,
-        checkpoint=path,
+        checkpoint=checkpoint if methods[0].stages() else None,
     )
     found = outcomes(runs, trained, splits, device)
     seconds = time.perf_counter() - started
-    finished = [
-        (_record(run, k, trained, metrics_, users, extra, ratings, splits, device, seconds, len(runs)), users)
+    return [
+        (_record(run, k, trained, metrics_, extra, ratings, splits, device, seconds, len(runs)), users)
         for k, (run, (metrics_, users, extra)) in enumerate(zip(runs, found, strict=True))
     ]
-    if path is not None:
-        path.unlink(missing_ok=True)
-    return finished
+
+
+def _checkpoint(runs: Sequence[Run], scratch: Path | None) -> Path | None:
+    """Where a group keeps what it has trained so far.
+
+    A group that older code began is begun again: no record is made by two versions.
+    """
+    if scratch is None:
+        return None
+    first = runs[0]
+    which = digest([provenance.code_hash(locate(first.model)[0]), *(run.key for run in runs)])
+    return scratch / f"{first.paper}-{first.experiment}-{which}.safetensors"
 
 
 def _record(
@@ -154,7 +170,6 @@ def _record(
     k: int,
     trained: Trained,
     means: dict[str, float],
-    users: dict[str, np.ndarray],
     extra: dict[str, Any],
     ratings: Ratings,
     splits: list[Splits],
@@ -236,17 +251,23 @@ def _work(
 ) -> tuple[int, list[str]]:
     """One group, in this process or a worker: train, score, record. Returns its size and what went wrong.
 
-    An error of one group does not stop the others; its traceback goes to stderr.
+    An error of one group does not stop the others; if it is none that a user can mend, its traceback goes to
+    stderr. A checkpoint goes when the records are written, not before.
     """
     if threads is not None:
         torch.set_num_threads(threads)
     keep_freed()
     try:
-        finished = run_group(group, device, scratch)
+        for runs in alike(group):
+            checkpoint = _checkpoint(runs, scratch)
+            finished = run_group(runs, device, checkpoint)
+            Store(root).add_all([record for record, _ in finished], [users for _, users in finished])
+            if checkpoint is not None:
+                checkpoint.unlink(missing_ok=True)
     except Exception as error:
-        traceback.print_exc()
+        if not isinstance(error, MetarecError):
+            traceback.print_exc()
         return len(group), [f"{group[0].label} ({group[0].protocol.track}): {type(error).__name__}: {error}"]
-    Store(root).add_all([record for record, _ in finished], [users for _, users in finished])
     return len(group), []
 
 
@@ -258,35 +279,6 @@ def _stale(record: Record) -> bool:
 def _announce(bar: tqdm, group: list[Run]) -> None:
     run = group[0]
     bar.set_postfix_str(f"{run.label}, {run.protocol.track}, seeds {sorted({r.seed for r in group})}")
-
-
-@contextmanager
-def _cluster(backend: str, jobs: int, scheduler: str | None) -> Iterator[None]:
-    """Route joblib to loky, Dask or Ray. Dask uses `scheduler` (an address) or starts a local cluster."""
-    if backend == "dask":
-        from dask.distributed import Client, LocalCluster
-
-        if scheduler:
-            with Client(scheduler), joblib.parallel_config(backend="dask"):
-                yield
-        else:
-            with (
-                LocalCluster(
-                    n_workers=jobs, threads_per_worker=1, processes=True, dashboard_address=None
-                ) as local,
-                Client(local),
-                joblib.parallel_config(backend="dask"),
-            ):
-                yield
-    elif backend == "ray":
-        from ray.util.joblib import register_ray
-
-        register_ray()
-        with joblib.parallel_config(backend="ray"):
-            yield
-    else:
-        with joblib.parallel_config(backend=backend):
-            yield
 
 
 def _silent(quiet: bool | None) -> bool:

@@ -23,9 +23,10 @@ from metarec.experiments.request import Experiment, Request, no_runs
 from metarec.methods import initialised
 from metarec.methods.maml_pt import MAMLPT
 from metarec.records import Record
+from metarec.selection import Selection
 from metarec.tasks import Episodes, EpisodeTensors
 from metarec.tasks.batch import RowBatch
-from metarec.training import Selection, train
+from metarec.training import train
 
 PARTS = {"user tables": "encoder.user.", "item tables": "encoder.item.", "predictor": "pretrained_head."}
 STATES = {"as drawn": 0, "pretrained": 20}  # epochs of pretraining

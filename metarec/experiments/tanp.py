@@ -9,7 +9,7 @@ from typing import Any
 from metarec.experiments.protocol import Protocol, Run
 from metarec.experiments.request import Experiment, Request, best_on_validation
 from metarec.methods.tanp_options import PAPER
-from metarec.training import Selection
+from metarec.selection import Selection
 
 N_SUPPORT = 20
 LEARNING_RATES = (1e-4, 5e-4, 2e-3)

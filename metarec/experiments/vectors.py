@@ -26,8 +26,9 @@ from metarec.layers.pooling import masked_mean
 from metarec.methods import initialised, locate, make
 from metarec.methods.melu import MeLU
 from metarec.records import Record, finite
+from metarec.selection import Selection
 from metarec.tasks import EpisodeTensors, Splits
-from metarec.training import Selection, train
+from metarec.training import train
 
 PERMUTATIONS = 10_000
 PROBES = ("age", "gender", "occupation")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import torch
+import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from metarec.errors import ProtocolError
@@ -72,8 +73,10 @@ class Method(nn.Module):
         """
         return {}
 
-    def narrow(self, noise: Noise, support: int, query: int, full_support: int) -> Noise:
-        """The noise for a batch cut to widths `support`, `query`; override if noise has a position axis."""
+    def resize(self, noise: Noise, support: int, query: int, full_support: int) -> Noise:
+        """The noise for a batch of other widths, `support` and `query`, its own support being `full_support`
+        wide. Override if noise has a position axis; `to_width` cuts it, or pads it where nothing is read.
+        """
         return noise
 
     def terms(self, batch: TaskBatch, noise: Noise) -> Terms:
@@ -109,6 +112,11 @@ class Method(nn.Module):
     def forward(self, call: str, *args: Any) -> Any:
         """Dispatch for `torch.func.functional_call`: `method("terms", batch, noise)`."""
         return getattr(self, call)(*args)
+
+
+def to_width(t: Tensor, width: int) -> Tensor:
+    """`[..., n] -> [..., width]`: the first entries, and zeros where there are fewer."""
+    return t[..., :width] if t.shape[-1] >= width else F.pad(t, (0, width - t.shape[-1]))
 
 
 def n_parameters(method: nn.Module, prefix: str = "") -> int:

@@ -33,7 +33,7 @@ from metarec.data.schema import Schema
 from metarec.layers.embedding import Blocks, PairEncoder
 from metarec.layers.mlp import MLP, mlp_params
 from metarec.layers.modulators import Modulate
-from metarec.methods.base import Method, Noise, Stage, Terms, options_from
+from metarec.methods.base import Method, Noise, Stage, Terms, options_from, to_width
 from metarec.tasks.batch import Query, Support, TaskBatch
 
 
@@ -90,8 +90,8 @@ class MeLU(Method):
     def draw_predict(self, support: Support, query: Query, generator: Generator) -> Noise:
         return self._draw(support, generator)
 
-    def narrow(self, noise: Noise, support: int, query: int, full_support: int) -> Noise:
-        return {name: value[..., :support] for name, value in noise.items()}
+    def resize(self, noise: Noise, support: int, query: int, full_support: int) -> Noise:
+        return {name: to_width(value, support) for name, value in noise.items()}
 
     def terms(self, batch: TaskBatch, noise: Noise) -> Terms:
         """`query`: mean over tasks of the loss on the query after the inner loop."""

@@ -23,7 +23,7 @@ from metarec.layers.ids import IdEmbedding
 from metarec.layers.mlp import MLP
 from metarec.layers.modulation import FiLMDecoder
 from metarec.layers.pooling import masked_mean
-from metarec.methods.base import Method, Noise, Stage, Terms, options_from
+from metarec.methods.base import Method, Noise, Stage, Terms, options_from, to_width
 from metarec.methods.tanp_options import TaNPOptions
 from metarec.methods.tanp_terms import Gaussian, cluster_target, kl_gaussian, reconstruction, student_t
 from metarec.tasks.batch import Query, Support, TaskBatch
@@ -145,9 +145,11 @@ class TaNP(Method):
             "eps": torch.randn(*tasks, self.options.d_z, generator=generator, device=generator.device),
         }
 
-    def narrow(self, noise: Noise, support: int, query: int, full_support: int) -> Noise:
-        order = noise["order"]
-        kept = [order[..., :support], order[..., full_support : full_support + query]]
+    def resize(self, noise: Noise, support: int, query: int, full_support: int) -> Noise:
+        if "order" not in noise:  # a prediction's
+            return noise
+        sides = noise["order"].tensor_split([full_support], -1)
+        kept = [to_width(side, width) for side, width in zip(sides, (support, query), strict=True)]
         return {**noise, "order": torch.cat(kept, -1)}
 
     def regions(self, batch: TaskBatch, noise: Noise) -> Regions:

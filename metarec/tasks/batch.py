@@ -54,7 +54,7 @@ class EpisodeTensors:
     """Episodes on a device: index tensors in CSR form; batches are gathers, nothing crosses to the host.
 
     Given several `Episodes` (one a replica, each with its own split), their tasks stand one after another and
-    `first` `[replicas]` says where each begins.
+    `host_first` `[replicas]` says where each begins and `widths` how wide its widest support and query are.
     """
 
     def __init__(
@@ -78,8 +78,8 @@ class EpisodeTensors:
         self.n_support = self._column([self.host_support])
         sizes = [len(part) for part in parts]
         self.host_first = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
-        self.width_support = int(self.host_support.max(initial=0))
-        self.width_query = int(self.host_query.max(initial=0))
+        self.widths = [(int(p.n_support.max(initial=0)), int(p.n_query.max(initial=0))) for p in parts]
+        self.width_support, self.width_query = (max(side) for side in zip(*self.widths, strict=True))
 
     def __len__(self) -> int:
         """Tasks of the first part (all parts of one training have as many)."""
