@@ -78,8 +78,8 @@ timing_figures.faster(measured)
 
 # %% [markdown]
 # Stacking pays where a step is many small kernels with little in each: TaNP, whose widest layer is 32. A second-order step of MeLU is large
-# enough to fill the machine on its own, so there a stacked seed costs about what a lone one does, and what pays is sorting; twenty of them are
-# hardly cheaper a seed than five, for together they leave the processor's cache.
+# enough to fill the machine on its own, so there a stacked seed costs about what a lone one does, and neither stacking nor sorting brings much
+# (for PNMTA sorting does); twenty of them are hardly cheaper a seed than five, for together they leave the processor's cache.
 #
 # ## How far from the machine's own speed?
 #
@@ -120,9 +120,9 @@ timings.compiled(measured)
 timing_figures.growth(measured)
 
 # %% [markdown]
-# TaNP on identities bends upwards. It has a row of its table for every user, and Adam moves all rows at every step, those of absent
-# users too, because their momentum does not stop. A step's cost thus grows with the number of users, and an epoch's with its square. On
-# content, where tables do not grow, it does not happen. (A sparse optimiser would be another method, with other results.)
+# TaNP on identities costs more a step where its table is large. It has a row for every user, and Adam moves all rows at every step, those
+# of absent users too, because their momentum does not stop. In the limit an epoch would grow with the square of the number of users; up to
+# ten million interactions little of it shows. On content, where tables do not grow, it does not happen. (A sparse optimiser would be another method, with other results.)
 
 # %% mystnb={"figure": {"caption": "Time and peak memory of a step of 32 users against the size of their support, with a query of ten.", "name": "fig-costs-support"}, "image": {"alt": "Two log-log panels against 10, 20, 40, 80 and 160 interactions in the support. Left, milliseconds a step: both TaNP lines rise slowly; MeLU's, above them, is flat at first and in the end as steep as the dotted line of proportionality. Right, peak memory in MiB, in the same order."}}
 timing_figures.support(measured)
@@ -142,8 +142,9 @@ devices.agreement(*devices.trained_twice(Store(results_root())))
 
 # %% [markdown]
 # MeLU, whose searched step sizes are small, agrees to the fourth decimal and beyond. PNMTA, whose searched inner step is a hundred times
-# as large, does not retrace its path: rounding grows from step to step, validation picks other epochs, and a seed ends some hundredths
-# elsewhere. Its runs on two devices differ like two seeds, so only means over seeds mean anything, and they agree within their scatter.
+# as large, does not retrace its path: rounding grows from step to step, validation picks other epochs, and a seed ends up to two
+# hundredths elsewhere. Its runs on two devices differ like two seeds, so only means over seeds mean anything; they differ by no more than
+# about the scatter of single seeds.
 #
 # ## What the tables took
 #

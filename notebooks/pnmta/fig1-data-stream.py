@@ -119,8 +119,8 @@ stream.trained(streams)
 # users as well: the noise that the tables above describe. After ten it still fits its training users less well on MovieLens-1M, and its test
 # users better; the gap between the two is smaller on both sets. What the paper fears, worse generalisation, is not what happens:
 # the shuffled stream arrives sooner at a network that knows its training users too well, and is past its best on both sets, which a
-# choice of the epoch on validation users would notice. Either stream stays far behind every method of [Table 2](table2-comparison.ipynb) that adapts
-# to the user.
+# choice of the epoch on validation users would notice. Either stream stays behind every method on the sound track of
+# [Table 2](table2-comparison.ipynb).
 #
 # ## Verdict on each claim
 #

@@ -68,21 +68,22 @@ on("sound", courses.figure, records, store, pnmta.FIG4, levels=levels)
 on("sound", courses.table, records, store, pnmta.FIG4)
 
 # %% [markdown]
-# How to read it. A line that falls to the right is a method that uses what a user has said. The grey crosses need no training: they take a mean of
-# the support away and add a mean of the item, and the dashed line does without the user altogether. Where a network lies above the crosses,
-# its gradient steps do less than that subtraction. Upper panels scatter between seeds because every seed has users of its own; it is the
+# How to read it. A line that falls to the right is a method that uses what a user has said. The grey crosses need no training: they add what
+# the support says of the user's level to the mean of the item, and the dashed line does without the user altogether. Where a network lies
+# above the crosses, its gradient steps do less than that sum. Upper panels scatter between seeds because every seed has users of its own; it is the
 # lower ones, where the same user is compared with itself, that decide.
 #
-# **Every rating helps, and the first ten help most.** All four models fall with the support on both sets, as the paper says; beyond twenty ratings
+# **More ratings help, the first ten most.** All four models fall with the support on both sets, as the paper says; beyond twenty ratings
 # the curves are flat.
 #
 # **The order at the left end is the other way round.** The paper has the pretrained models lose least as the support shrinks. Here one of them
 # loses most, PNMTA on MovieLens-1M and MAML-PT on Book-Crossing, and with three ratings PNMTA lies behind MeLU on both sets, on MovieLens-1M
 # by far. A likely reason stands in the table of conditions: its searched inner step is a
 # hundred times as large as MeLU's, good for a long support and too much for three ratings, and the search knew the default support alone.
-# MAML-PT, which has MeLU's step sizes on MovieLens-1M, loses little more than MeLU there.
+# But step size is not the whole story: MAML-PT has MeLU's settings on both sets and loses more than MeLU on both, on Book-Crossing the most
+# of all.
 #
-# **Subtracting two means is hard to beat.** On MovieLens-1M the crosses lie lowest at every size, by most where there is least to go by. On our part
+# **Adding two means is hard to beat.** On MovieLens-1M the crosses lie lowest at every size, by most where there is least to go by. On our part
 # of Book-Crossing PNMTA is level with them from ten ratings on, and ahead of MeLU and MAML-PT.
 #
 # One point leaves the frame: a seed of PNMTA without pretraining that looked as good as its neighbours on validation users and failed on a

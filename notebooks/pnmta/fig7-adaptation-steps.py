@@ -77,7 +77,7 @@ on("sound", courses.table, records, store, pnmta.FIG7)
 # **Who is ahead depends on the number.** With a single step MAML-PT looks better than PNMTA, if not for certain; with three or four PNMTA is
 # better on both sets, and at five its lead on MovieLens-1M is gone again. Pretraining helps at every number on MovieLens-1M, and for
 # certain at three alone on Book-Crossing. All of it
-# stays above the line of the damped bias, whose two numbers for a user take no gradient step at all.
+# stays above the line of the damped bias, whose one number for a user takes no gradient step at all.
 #
 # ## Verdict on each claim
 

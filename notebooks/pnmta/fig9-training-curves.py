@@ -76,8 +76,8 @@ on(
 )
 
 # %% [markdown]
-# The first epochs are as the paper draws them: PNMTA starts lowest, with MAML-PT close to it, and MeLU far above. Then the pictures part. In
-# the paper the gap between PNMTA and MAML-PT widens as training goes on. Here both pretrained models are at their best after two to four epochs; from then on
+# The first epochs are as the paper draws them: PNMTA starts lowest, with MAML-PT close to it, and MeLU far above. Then the pictures part. The
+# gap between PNMTA and MAML-PT widens here too, as in the paper, but because both get worse: both pretrained models are at their best after two to four epochs; from then on
 # they fit their training users better and test users worse, MAML-PT more than PNMTA, and MeLU, which started from nothing with smaller
 # steps, passes both. Choosing the epoch on validation users, as the sound track of [Table 2](table2-comparison.ipynb) does, takes most of
 # this away again.
@@ -105,7 +105,8 @@ on(
 )
 
 # %% [markdown]
-# MAML-PT, an encoder that goes on training at the paper's step size, has not recovered from its start by the last epoch; PNMTA, whose encoder is frozen and
+# MAML-PT, an encoder that goes on training at the paper's step size, has not recovered from its start by the last epoch: its whole curve lies
+# above the frame. PNMTA, whose encoder is frozen and
 # modulated, has no such trouble. That is the effect that the paper describes, more strongly than on MovieLens-1M.
 #
 # ## Verdict on each claim

@@ -75,8 +75,8 @@ table45.predictor(records)
 
 # %% [markdown]
 # All agree. The last row is there for the scale: the two generators, with hidden layers of 64 units
-# ([D29](#d29)), have more than twice as many parameters as the network that they modulate, and are most of what
-# PNMTA meta-trains.
+# ([D29](#d29)), have more than twice as many parameters as the network that they modulate, and are about half of
+# what PNMTA meta-trains.
 #
 # ## What each can express
 #
@@ -142,7 +142,7 @@ table45.rounds(records)
 # %% [markdown]
 # MAML-PT is the fair comparison: it takes the same inner steps and trains its whole encoder in the outer loop. PNMTA leaves the encoder
 # alone and pays for two generators instead. What costs is neither, but the inner loop and the gradient through it; the first
-# order saves a third.
+# order saves more than a third.
 #
 # ## Verdict on each claim
 

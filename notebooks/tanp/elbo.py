@@ -461,7 +461,7 @@ check.values(
 #
 # ## Step 5: which labels are predicted
 #
-# {eq}`eq-tanp-4` sums over the query only. The released program does not ([D11](#d11)): it draws a context $\mathcal C$, then a
+# {eq}`eq-tanp-4` sums over the query only. The released program does not ([D13](#d13)): it draws a context $\mathcal C$, then a
 # target $\mathcal T$ that *contains* $\mathcal C$, and predicts all of $\mathcal T$. What this objective, $L_{\mathcal T}$, bounds
 # follows from Step 4, and what it wants of $q(\mathbf z \mid \mathcal T)$ from Bayes' rule:
 #
@@ -474,7 +474,7 @@ check.values(
 # \end{aligned}
 # $$
 #
-# There, $q(\mathbf z \mid \mathcal C)$ has been taken to be exact. Every label of the context counts twice. The bounded quantity is the density of the query *and of seeing the support a second
+# The second line takes $q(\mathbf z \mid \mathcal C)$ to be exact. Every label of the context counts twice. The bounded quantity is the density of the query *and of seeing the support a second
 # time*, and the best $q(\mathbf z \mid \mathcal T)$ is surer of itself than the data allow.
 #
 # **Check.** The bound again, with the support as context; and how wide the two best beliefs are.
@@ -520,7 +520,7 @@ check.values(shares, heading="interactions").rename(
 # $$
 #
 # The network's output $s_k$ has to be read as something. The paper prints $s_k = \log \sigma_k$, {eq}`eq-tanp-9`; the released
-# program takes $s_k = \log \sigma_k^2$, both where it draws and where it computes the divergence ([D4](#d4)). Either reading will
+# program takes $s_k = \log \sigma_k^2$, both where it draws and where it computes the divergence ([D7](#d7)). Either reading will
 # do, as long as it is the same in both places. (The released class holds a second function for the divergence, which is wrong;
 # nothing calls it.)
 #
@@ -663,7 +663,7 @@ _ = style.label_axes(
 # $$
 #
 # as {eq}`eq-tanp-18` says. There is no $\sigma$ to choose here, and by the argument of Step 7 the weight is $\beta = N_{\mathcal Q}$. The released program
-# uses the squared error for 0 and 1 as well ([D10](#d10)). Then the objective bounds the likelihood
+# uses the squared error for 0 and 1 as well ([D12](#d12)). Then the objective bounds the likelihood
 # of labels that may be any real number, and those are not the labels. As a *prediction* it is sound: if the label is 1 with
 # probability $\pi$,
 #
@@ -733,7 +733,7 @@ _ = style.label_axes(
 # Two things are drawn at random in a training step: one $\mathbf z$ a user, and a mini-batch of users. The first is right on
 # average by the last line. The second is right on average for the sum over users. It is *not* for the clustering loss
 # $\mathcal L_u$, whose target is normalised over whichever users are in the batch, {eq}`eq-tanp-14`: the program optimises the
-# mean of many small clustering problems, and not the one large problem that is printed ([D8](#d8)).
+# mean of many small clustering problems, and not the one large problem that is printed ([D11](#d11)).
 #
 # **Check.** All mini-batches of three out of six users: their mean loss is the loss of the six. Their mean clustering loss is not.
 

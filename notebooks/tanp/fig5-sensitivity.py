@@ -110,8 +110,8 @@ on("sound", sensitivity.table, records, sweeps, tanp_grid.AXES)
 
 # %% [markdown]
 # The curves are flat, as the paper says. They are also flat *at the line of popularity*, and the seeds of one setting lie as far apart
-# as the settings do. From one run a point, as in the paper, a best value of λ and of $k$ can always be read off; with five it moves
-# from track to track.
+# as the settings do. From one run a point, as in the paper, a best value of λ and of $k$ can always be read off; with five, no
+# value stands out from its neighbours.
 #
 # ## What λ and k act on
 #

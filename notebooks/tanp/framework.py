@@ -95,7 +95,7 @@ tanp_framework.framework(shapes, counts)
 # Three things in it are easy to miss in a drawing.
 #
 # - **The context is inside the target.** In the released program the two sets on the left are drawn so that the target contains
-#   the context and may equal it ([D11](#d11)).
+#   the context and may equal it ([D13](#d13)).
 # - **The user's part of the input has one row.** $\mathbf u$ is `[tasks, 1, 16]`: an embedding of the user's identity, the same for all of
 #   their interactions. For a test user it was never trained.
 # - **Most parameters are identities.** The first embedding layer has one row for each user and item. The table sets the model above

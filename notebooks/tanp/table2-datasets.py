@@ -67,7 +67,7 @@ datasets.steps(records)
 # %% [markdown]
 # The last step but one is the one to remember. MKR draws one negative for each positive, evenly from all artists whom the user did
 # not play, and writes both into one file. The *ratings* of Table 2 are therefore half positives and half draws, and since the
-# released program shuffles a user's rows before it cuts them into support and query, **half of every support is negative too**
+# released program shuffles a user's rows before it cuts them into support and query, **about half of a support is negative too**
 # ([D18](#d18)). That is not what the paper describes, and it is why a support of 20 tells about ten artists that were liked.
 #
 # ### Who is kept
@@ -132,8 +132,8 @@ datasets.room(records, table4, prefix="std:")
 # ## Gowalla
 #
 # The paper's Gowalla has 2,692 users, a small part of any public version, and twice 67,238 rows. The version in common use among
-# recommenders is that of NGCF {cite:p}`wang2019ngcf`. Simple rules on its files come near one count at a time and never
-# near all three.
+# recommenders is that of NGCF {cite:p}`wang2019ngcf`. Simple rules on its files come near one or two counts at a time and
+# never near all three.
 
 # %%
 datasets.near_misses(records)
