@@ -187,7 +187,8 @@ def table(notebook: str, records: Sequence[Record], store: Store, *, root: Path 
 def _notes(book: Ledger, frame: pd.DataFrame) -> list[str]:
     notes = [
         "A cell is + or − where the bootstrap interval of the gain excludes zero. Gains are paired over "
-        "users; intervals come from resampling users, then seeds, or from seeds alone where a rule reads curves."
+        "users; intervals come from resampling users, then seeds, or from seeds alone where a rule reads "
+        "curves."
     ]
     if len(set(book.prefixes.values())) > 1:
         notes.append(
