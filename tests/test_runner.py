@@ -237,8 +237,22 @@ def test_protocols_refuse_unknown_settings() -> None:
         Protocol.from_dict({**given, "rule": "tnap"})
     with pytest.raises(ProtocolError, match="no option 'n_suport'"):
         Protocol.from_dict({**given, "rule_options": {"n_suport": 3}})
+    with pytest.raises(ProtocolError, match="selection of a protocol has no key 'rul'; it has rule, metric"):
+        Protocol.from_dict({**given, "selection": {"rul": "valid"}})
+    with pytest.raises(ProtocolError, match="metric set 'tanp-relesed' is unknown; choose from tanp"):
+        Protocol.from_dict({**given, "metric_sets": {"": "tanp-relesed"}})
+    with pytest.raises(ProtocolError, match="user_order 'shiped' is unknown; use 'ascending' or 'shipped'"):
+        Protocol.from_dict({**given, "user_order": "shiped"})
     made = Protocol.from_dict({**given, "selection": {"rule": "valid", "metric": "P@5"}})
     assert made.selection == Selection("valid", "P@5")
+
+
+@pytest.mark.parametrize(("dataset", "rule"), [("ml-1m", "tanp"), ("lastfm-tanp", "cold-start")])
+def test_a_shipped_order_of_users_is_never_invented(dataset: str, rule: str) -> None:
+    """Without a list there was no order to follow, and ascending ids would give another split."""
+    with pytest.raises(ProtocolError, match=f"shipped for '{dataset}' under the rule '{rule}'.*'ascending'"):
+        Protocol("published", dataset, rule, user_order="shipped")
+    assert Protocol("published", "lastfm-tanp", "tanp", user_order="shipped").user_order == "shipped"
 
 
 def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,11 +10,13 @@ from typing import Any
 from metarec.data import Ratings, data_home, load
 from metarec.data.lastfm import tanp_user_order
 from metarec.errors import ProtocolError
+from metarec.metrics import METRIC_SETS
 from metarec.records import digest, run_key
 from metarec.selection import Selection
 from metarec.tasks import EPISODE_RULES, Splits, make_episodes
 
 TRACKS = ("published", "sound")
+USER_ORDERS = ("ascending", "shipped")
 PROFILES = ("recorded", "quick", "full")
 
 
@@ -25,8 +27,9 @@ class Protocol:
     `rule` names an episode rule and `rule_options` its arguments; `split_per_seed` gives each seed a split
     of its own. `metric_sets` maps a prefix to a metric set, so that two forms of one metric stand side by
     side (`"P@5"` and `"std:P@5"`). `sample` draws the latent variable at test, as released; otherwise its
-    mean is used.
-    `deviations` lists the ids of the deviations page that apply. Unknown keys are errors.
+    mean is used. `user_order` is the list the rule `tanp` shuffles: ids ascending, or the order its authors
+    `shipped` with `lastfm-tanp`. `deviations` lists the ids of the deviations page that apply. Raises
+    `ProtocolError` for an unknown name or key, and for a shipped order where none was shipped.
     """
 
     track: str
@@ -52,16 +55,24 @@ class Protocol:
         for key in self.rule_options:
             if key not in known:
                 raise ProtocolError(f"episode rule {self.rule!r} has no option {key!r}; see its docstring.")
+        if self.user_order not in USER_ORDERS:
+            raise ProtocolError(f"user_order {self.user_order!r} is unknown; use 'ascending' or 'shipped'.")
+        if self.user_order == "shipped" and (self.dataset, self.rule) != ("lastfm-tanp", "tanp"):
+            raise ProtocolError(
+                f"no list of users was shipped for {self.dataset!r} under the rule {self.rule!r}, only for "
+                "'lastfm-tanp' under 'tanp'; use user_order='ascending'."
+            )
+        for name in self.metric_sets.values():
+            if name not in METRIC_SETS:
+                raise ProtocolError(f"metric set {name!r} is unknown; choose from {', '.join(METRIC_SETS)}.")
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> Protocol:
         """A protocol from plain values (a notebook, a YAML file); an unknown key is an error."""
-        names = [f.name for f in fields(cls)]
-        for key in given:
-            if key not in names:
-                raise ProtocolError(f"a protocol has no key {key!r}; it has {', '.join(names)}.")
+        _refuse_unknown("a protocol", cls, given)
         values = dict(given)
         if isinstance(values.get("selection"), Mapping):
+            _refuse_unknown("the selection of a protocol", Selection, values["selection"])
             values["selection"] = Selection(**values["selection"])
         return cls(**values)
 
@@ -78,9 +89,16 @@ class Protocol:
         options = dict(self.rule_options)
         if self.split_per_seed:
             options["seed"] = seed
-        if self.user_order == "shipped" and ratings.name == "lastfm-tanp":
+        if self.user_order == "shipped":
             options["user_order"] = tanp_user_order(data_home())
         return make_episodes(ratings, self.rule, **options)
+
+
+def _refuse_unknown(what: str, cls: type[Any], given: Mapping[str, Any]) -> None:
+    names = [f.name for f in fields(cls)]
+    for key in given:
+        if key not in names:
+            raise ProtocolError(f"{what} has no key {key!r}; it has {', '.join(names)}.")
 
 
 @dataclass(frozen=True)
