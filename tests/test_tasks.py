@@ -147,6 +147,28 @@ def test_bad_rules_and_options_are_named() -> None:
         tanp_episodes(PLANTED, user_order=np.arange(3))
 
 
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"test_share": 1.5}, "test_share=1.5 is no share to hold out; use a number from 0"),
+        ({"valid_share": -0.1}, "valid_share=-0.1 is no share to hold out"),
+        ({"test_share": float("nan")}, "test_share=nan is no share"),
+        ({"train_share": 0.0}, "train_share=0.0 is no share to keep; use a number above 0"),
+        ({"train_share": 2}, "train_share=2 is no share to keep"),
+        ({"test_share": 0.999}, "leave none of 80 users to train on; lower them"),
+        ({"shortest": 500, "longest": 501}, "only 0 users have 500..501 ratings.*lower shortest"),
+    ],
+)
+def test_shares_that_are_none_and_too_few_users_are_refused(options: dict[str, float], reason: str) -> None:
+    with pytest.raises(ProtocolError, match=reason):
+        make_episodes(PLANTED, "cold-start", **options)
+
+
+def test_parts_may_be_held_out_or_not() -> None:
+    train, valid, test = cold_start_episodes(PLANTED, valid_share=0, test_share=0, train_share=0.001)
+    assert (len(train), len(valid), len(test)) == (1, 0, 0)
+
+
 def test_a_batch_holds_every_rating_of_its_tasks_and_nothing_else() -> None:
     part = tanp_episodes(PLANTED, n_support=10, min_query=5).train
     data = EpisodeTensors(part)

@@ -83,7 +83,8 @@ def cold_start_episodes(
     and the only one where no time is known). Users are split at random, `test_share` for test and
     `valid_share` of the others for validation; `train_share` of what remains is kept. The paper (section 4.1,
     appendix C) states neither the split nor the order. Ratings of users outside the limits are the `outside`
-    of the training episodes. Vectorised: nothing loops over users.
+    of the training episodes. Vectorised: nothing loops over users. Raises `ProtocolError` for fewer than ten
+    users, for a share that is none or leaves nobody to train on, and for an unknown or impossible order.
     """
     if order not in ("time", "shuffle"):
         raise ProtocolError(f"order {order!r} is unknown; use 'time' or 'shuffle'.")
@@ -98,7 +99,10 @@ def cold_start_episodes(
     length = np.bincount(ratings.user, minlength=ratings.n_users)
     kept = np.flatnonzero((length >= shortest) & (length <= longest))
     if len(kept) < 10:
-        raise ProtocolError(f"{ratings.name}: only {len(kept)} users have {shortest}..{longest} ratings.")
+        raise ProtocolError(
+            f"{ratings.name}: only {len(kept)} users have {shortest}..{longest} ratings, and 10 are needed; "
+            "lower shortest (and n_query), raise longest, or use a larger set."
+        )
     start = np.concatenate([[0], np.cumsum(length)])[:-1]
     every = Episodes(
         ratings,
@@ -109,17 +113,33 @@ def cold_start_episodes(
     )
     if max_support is not None:
         every = every.cap_support(max_support)
-    shuffled = rng.permutation(len(kept))
-    n_test = round(test_share * len(kept))
-    n_valid = round(valid_share * (len(kept) - n_test))
-    test, valid, train = np.split(shuffled, [n_test, n_test + n_valid])
-    train = train[: max(1, round(train_share * len(train)))]
+    train, valid, test = _parts(rng.permutation(len(kept)), train_share, valid_share, test_share)
     outside = np.flatnonzero(((length < shortest) | (length > longest))[ratings.user])
     return Splits(
         replace(every.select(np.sort(train), "train"), outside=outside),
         every.select(np.sort(valid), "valid"),
         every.select(np.sort(test), "test"),
     ).check_disjoint()
+
+
+def _parts(
+    shuffled: np.ndarray, train_share: float, valid_share: float, test_share: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Training, validation and test users: the test first, then validation, then a share of the others."""
+    for name, share in (("test_share", test_share), ("valid_share", valid_share)):
+        if not 0 <= share < 1:
+            raise ProtocolError(f"{name}={share} is no share to hold out; use a number from 0 to below 1.")
+    if not 0 < train_share <= 1:
+        raise ProtocolError(f"train_share={train_share} is no share to keep; use a number above 0, up to 1.")
+    n_test = round(test_share * len(shuffled))
+    n_valid = round(valid_share * (len(shuffled) - n_test))
+    test, valid, train = np.split(shuffled, [n_test, n_test + n_valid])
+    if not len(train):
+        raise ProtocolError(
+            f"test_share={test_share} and valid_share={valid_share} leave none of {len(shuffled)} users to "
+            "train on; lower them."
+        )
+    return train[: max(1, round(train_share * len(train)))], valid, test
 
 
 EPISODE_RULES: dict[str, Callable[..., Splits]] = {
