@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -188,6 +189,11 @@ def test_multi_valued_fields_hold_each_value_once_in_order(rows: list[list[str]]
         assert cells(make_field("f", rows)) == [tuple(dict.fromkeys(row)) for row in rows]
 
 
+def test_a_scalar_among_lists_is_a_list_of_one_value() -> None:
+    """Not the list of its letters."""
+    assert cells(make_field("genre", [["Drama", "War"], "Drama", []])) == [("Drama", "War"), ("Drama",), ()]
+
+
 @given(arrays(np.int64, st.integers(1, 8), elements=st.integers(0, 5)))
 def test_packing_keeps_counts_and_pads_with_minus_one(counts: np.ndarray) -> None:
     codes = np.arange(counts.sum())
@@ -216,6 +222,13 @@ def test_digest_tells_order_in_time_but_not_clocks() -> None:
     same, other = frame.assign(t=[2, 1, 1]), frame.assign(t=[1, 2, 1])
     digest = [from_frame(f, time="t").sha256 for f in (frame, same, other)]
     assert digest[0] == digest[1] != digest[2]
+
+
+def test_a_changed_copy_has_a_digest_of_its_own() -> None:
+    frame = pd.DataFrame({"user": [1, 1, 2], "item": [1, 2, 1], "label": [1, 2, 3]})
+    known = from_frame(frame)
+    assert known.sha256 == replace(known, name="copy").sha256
+    assert replace(known, label=known.label[::-1]).sha256 == from_frame(frame.assign(label=[3, 2, 1])).sha256
 
 
 def test_timestamps_are_times() -> None:

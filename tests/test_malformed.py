@@ -277,16 +277,26 @@ FRAMES: dict[str, tuple[pd.DataFrame, dict[str, object], str]] = {
     "label infinite": (SOUND.assign(label=[1, 2, np.inf]), {}, "row 3: label inf is not a finite number"),
     "user missing": (SOUND.assign(user=["a", None, "b"]), {}, "row 2: 'user' is empty"),
     "pair twice": (SOUND.assign(item=1), {}, "row 2: user 'a', item .* twice"),
-    "time in words": (SOUND.assign(t=["1", "now", "3"]), {"time": "t"}, "row 2: time 'now' is neither"),
-    "time missing": (SOUND.assign(t=[1, 2, None]), {"time": "t"}, "row 3: time nan is neither"),
+    "time in words": (
+        SOUND.assign(t=["1", "now", "3"]),
+        {"time": "t"},
+        r"row 2 \(user 'a', item 2\): time 'now' is",
+    ),
+    "time missing": (SOUND.assign(t=[1, 2, None]), {"time": "t"}, r"row 3 \(user 'b', item 1\): time nan is"),
+    "timestamp missing": (
+        SOUND.assign(t=pd.to_datetime(["2020-01-01", None, "2020-01-02"])),
+        {"time": "t"},
+        r"row 2 \(user 'a', item 2\): time NaT is neither an integer nor a timestamp; mend or drop",
+    ),
     "user without fields": (SOUND, {"user_fields": PEOPLE.iloc[:1]}, "user 'b' has ratings but no row"),
     "user with two rows": (SOUND, {"user_fields": PEOPLE.iloc[[0, 1, 1]]}, "user 'b' has two rows"),
     "empty field": (
         SOUND,
         {"user_fields": PEOPLE.assign(town=["x", None])},
-        "field 'town', entry 2 is empty",
+        "field 'town', the entry of 'b' is empty",
     ),
     "graded but implicit": (SOUND, {"kind": "implicit"}, "implicit labels must be 0 or 1"),
+    "kind misspelt": (SOUND, {"kind": "implict"}, "kind 'implict' is unknown; give 'explicit' or 'implicit'"),
     "nothing": (SOUND.iloc[:0], {}, "no ratings at all"),
 }
 
@@ -332,6 +342,15 @@ def test_tables_that_do_not_hang_together_are_refused(changes: dict[str, object]
 def test_a_field_with_an_empty_value_is_refused() -> None:
     with pytest.raises(DataError, match="entry 2 is empty"):
         make_field("f", ["x", None])
+
+
+@pytest.mark.parametrize("cell", [["c", None], float("nan"), None])
+def test_among_lists_the_entry_is_counted_and_not_its_values(cell: object) -> None:
+    cells = [["a", "b"], [], ["d"], cell]
+    with pytest.raises(DataError, match="field 'f', entry 4 is empty"):
+        make_field("f", cells)
+    with pytest.raises(DataError, match="field 'f', the entry of 'bob' is empty"):
+        make_field("f", cells, ["al", "di", "ed", "bob"])
 
 
 def test_a_wrong_choice_of_fields_is_refused(tmp_path: Path) -> None:

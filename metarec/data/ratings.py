@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -74,7 +74,8 @@ class Ratings:
     truth: Truth | None = None
     notes: tuple[str, ...] = ()
     weight: np.ndarray | None = None
-    _cache: dict[str, Any] = field(default_factory=dict, repr=False)
+    # Made anew by `dataclasses.replace`, so that a changed table does not keep the digest of the old one.
+    _cache: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         _check_rows(self)
@@ -142,8 +143,9 @@ def from_frame(
 
     `user_fields` and `item_fields` are frames indexed by raw id, one column a field; a cell holding a list or
     tuple makes the field multi-valued. Raises `DataError`, naming `where`, the row and the mend, for missing
-    columns, labels that are not finite numbers, missing ids, repeated (user, item[, scenario]) pairs, and
-    users or items without a row in a given field table. `time` may hold integers or timestamps.
+    columns, labels that are not finite numbers, missing ids or times, repeated (user, item[, scenario])
+    pairs, and users or items without a row or a value in a given field table. `time` may hold integers or
+    timestamps.
     """
     needed = [c for c in (user, item, label, time, scenario) if c is not None]
     missing = [c for c in needed if c not in frame.columns]
@@ -180,7 +182,7 @@ def from_frame(
         label=labels.astype(np.float32),
         users=np.asarray(users),
         items=np.asarray(items),
-        time=None if time is None else _times(frame[time], where),
+        time=None if time is None else _times(frame, time, keys, where),
         user_fields=_fields(user_fields, users, "user", where),
         item_fields=_fields(item_fields, items, "item", where),
         scenario=None if scenario_code is None else scenario_code.astype(np.int64),
@@ -193,31 +195,52 @@ def _shown(cell: Any) -> str:
     return repr(cell.item() if isinstance(cell, np.generic) else cell)
 
 
-def _times(column: pd.Series, where: str) -> np.ndarray:
-    if pd.api.types.is_datetime64_any_dtype(column) and not column.isna().any():
-        return column.astype("int64").to_numpy()
-    numbers = pd.to_numeric(column, errors="coerce").to_numpy(np.float64)
-    whole = np.isfinite(numbers) & (numbers == np.floor(numbers))
+def _times(frame: pd.DataFrame, time: str, keys: Sequence[str], where: str) -> np.ndarray:
+    column = frame[time]
+    stamps = pd.api.types.is_datetime64_any_dtype(column)
+    if stamps:
+        whole = column.notna().to_numpy()
+    else:
+        numbers = pd.to_numeric(column, errors="coerce").to_numpy(np.float64)
+        whole = np.isfinite(numbers) & (numbers == np.floor(numbers))
     if not whole.all():
         row = int(np.argmin(whole))
+        owner = ", ".join(f"{c} {_shown(frame[c].iloc[row])}" for c in keys)
         raise DataError(
-            f"{where}, row {row + 1}: time {_shown(column.iloc[row])} is neither an integer nor a timestamp; "
-            "mend or drop the row."
+            f"{where}, row {row + 1} ({owner}): time {_shown(column.iloc[row])} is neither an integer nor a "
+            "timestamp; mend or drop the row."
         )
-    return pd.to_numeric(column).to_numpy(np.int64)
+    return column.astype("int64").to_numpy() if stamps else pd.to_numeric(column).to_numpy(np.int64)
 
 
-def make_field(name: str, cells: Sequence[Any]) -> Field:
-    """A `Field` from one cell per user or item: scalars give `[n]`, lists or tuples give `[n, k]`."""
-    if any(isinstance(c, (list, tuple, set, frozenset)) for c in cells):
-        rows = [tuple(dict.fromkeys(c if isinstance(c, (list, tuple)) else sorted(c))) for c in cells]
+def make_field(
+    name: str, cells: Sequence[Any], ids: Sequence[Any] | pd.Index | np.ndarray | None = None
+) -> Field:
+    """A `Field` from one cell per user or item: scalars give `[n]`, lists, tuples or sets give `[n, k]`.
+
+    A scalar among lists is a list of one value. Raises `DataError` for a missing value, naming its entry by
+    the raw id in `ids` where they are given.
+    """
+    lists = (list, tuple, set, frozenset)
+    counts = None
+    if any(isinstance(c, lists) for c in cells):
+        rows = [tuple(dict.fromkeys(_ordered(c) if isinstance(c, lists) else (c,))) for c in cells]
         counts = np.fromiter(map(len, rows), np.int64, len(rows))
-        codes, vocabulary = pd.factorize(pd.Series(list(chain.from_iterable(rows))), sort=True)
-        _refuse_empty(name, codes)
-        return pack_field(name, codes, counts, np.asarray(vocabulary))
+        cells = list(chain.from_iterable(rows))
     codes, vocabulary = pd.factorize(pd.Series(list(cells)), sort=True)
-    _refuse_empty(name, codes)
+    if (codes < 0).any():
+        value = int(np.argmax(codes < 0))
+        row = value if counts is None else int(np.searchsorted(np.cumsum(counts), value, side="right"))
+        entry = f"entry {row + 1}" if ids is None else f"the entry of {_shown(ids[row])}"
+        raise DataError(f"field {name!r}, {entry} is empty; give unknown values a name of their own.")
+    if counts is not None:
+        return pack_field(name, codes, counts, np.asarray(vocabulary))
     return Field(name, codes.astype(np.int64), np.asarray(vocabulary))
+
+
+def _ordered(values: Any) -> Any:
+    """A set has no order of its own; lists and tuples keep theirs."""
+    return sorted(values) if isinstance(values, (set, frozenset)) else values
 
 
 def pack_field(name: str, codes: np.ndarray, counts: np.ndarray, vocabulary: np.ndarray) -> Field:
@@ -225,12 +248,6 @@ def pack_field(name: str, codes: np.ndarray, counts: np.ndarray, vocabulary: np.
     values = np.full((len(counts), max(int(counts.max(initial=0)), 1)), -1, np.int64)
     values[np.arange(values.shape[1]) < counts[:, None]] = codes
     return Field(name, values, vocabulary, np.asarray(counts, np.int64))
-
-
-def _refuse_empty(name: str, codes: np.ndarray) -> None:
-    if (codes < 0).any():
-        row = int(np.flatnonzero(codes < 0)[0])
-        raise DataError(f"field {name!r}, entry {row + 1} is empty; give unknown values a name of their own.")
 
 
 def _fields(
@@ -249,7 +266,7 @@ def _fields(
             f"({int((place < 0).sum())} such {side}s); add the row or drop its ratings."
         )
     rows = table.iloc[place]
-    return tuple(make_field(str(c), rows[c].tolist()) for c in table.columns)
+    return tuple(make_field(str(c), rows[c].tolist(), ids) for c in table.columns)
 
 
 def _check_rows(r: Ratings) -> None:
@@ -267,6 +284,8 @@ def _check_rows(r: Ratings) -> None:
             raise DataError(f"{r.name}: a {side} id lies outside 0..{n - 1}; rebuild the vocabulary.")
     if r.label.dtype != np.float32 or not np.isfinite(r.label).all():
         raise DataError(f"{r.name}: labels must be finite float32; convert or drop the bad rows.")
+    if r.kind not in get_args(Kind):
+        raise DataError(f"{r.name}: kind {r.kind!r} is unknown; give 'explicit' or 'implicit'.")
     if r.kind == "implicit" and not np.isin(r.label, (0.0, 1.0)).all():
         raise DataError(f"{r.name}: implicit labels must be 0 or 1; pass kind='explicit' for graded ones.")
 
