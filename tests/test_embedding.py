@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from loops import dense_pair
-from tiny import tiny
+from tiny import tiny, tiny_ratings
 
+from metarec.data import Schema
 from metarec.data.ratings import Field
+from metarec.errors import DataError
 from metarec.layers import embedding
 from metarec.layers.embedding import FieldEmbedding, PairEncoder
 
@@ -135,3 +139,11 @@ def test_a_side_without_fields_has_a_table_of_ids() -> None:
     }
     x = encoder(batch.support.user, batch.support.item)
     torch.testing.assert_close(x[1, 2, :D], encoder.item.tables["id"][batch.support.item[1, 2]])
+
+
+@pytest.mark.parametrize("name", ["type", "values", "items", "get", "float", "training", "_keys", ""])
+def test_names_that_torch_keeps_for_itself_are_refused_before_a_table_is_made(name: str) -> None:
+    """Fields made by hand do not pass `from_frame`; every model begins with a schema."""
+    ratings = tiny_ratings()
+    with pytest.raises(DataError, match=f"named '{name}'; rename that item field"):
+        Schema.of(replace(ratings, item_fields=(replace(ratings.item_fields[0], name=name),)))

@@ -295,6 +295,27 @@ FRAMES: dict[str, tuple[pd.DataFrame, dict[str, object], str]] = {
         {"user_fields": PEOPLE.assign(town=["x", None])},
         "field 'town', the entry of 'b' is empty",
     ),
+    "field named after nothing": (SOUND, {"user_fields": PEOPLE.rename(columns={"town": ""})}, "rename that"),
+    "field of torch's": (
+        SOUND,
+        {"user_fields": PEOPLE.rename(columns={"town": "type"})},
+        "the data frame: no table of a model can be named 'type'; rename that user field",
+    ),
+    "fields alike": (
+        SOUND,
+        {"user_fields": PEOPLE.assign(**{"a.b": 1, "a_b": 2})},
+        r"user fields 'a\.b' and 'a_b' would share a table",
+    ),
+    "field twice": (
+        SOUND,
+        {"user_fields": pd.concat([PEOPLE, PEOPLE], axis=1)},
+        "user fields 'town' and 'town' would share a table",
+    ),
+    "field of no value": (
+        SOUND,
+        {"user_fields": PEOPLE.assign(town=[[], []])},
+        "user field 'town' holds no value at all; drop",
+    ),
     "graded but implicit": (SOUND, {"kind": "implicit"}, "implicit labels must be 0 or 1"),
     "kind misspelt": (SOUND, {"kind": "implict"}, "kind 'implict' is unknown; give 'explicit' or 'implicit'"),
     "nothing": (SOUND.iloc[:0], {}, "no ratings at all"),

@@ -144,8 +144,8 @@ def from_frame(
     `user_fields` and `item_fields` are frames indexed by raw id, one column a field; a cell holding a list or
     tuple makes the field multi-valued. Raises `DataError`, naming `where`, the row and the mend, for missing
     columns, labels that are not finite numbers, missing ids or times, repeated (user, item[, scenario])
-    pairs, and users or items without a row or a value in a given field table. `time` may hold integers or
-    timestamps.
+    pairs, users or items without a row or a value in a given field table, and field names of no use (see
+    `refuse_names`). `time` may hold integers or timestamps.
     """
     needed = [c for c in (user, item, label, time, scenario) if c is not None]
     missing = [c for c in needed if c not in frame.columns]
@@ -255,6 +255,7 @@ def _fields(
 ) -> tuple[Field, ...]:
     if table is None:
         return ()
+    refuse_names(where, side, [str(c) for c in table.columns])
     if table.index.has_duplicates:
         twice = table.index[table.index.duplicated()][0]
         raise DataError(f"{where}: {side} {_shown(twice)} has two rows among the {side} fields; keep one.")
@@ -267,6 +268,23 @@ def _fields(
         )
     rows = table.iloc[place]
     return tuple(make_field(str(c), rows[c].tolist(), ids) for c in table.columns)
+
+
+def refuse_names(where: str, side: str, names: Sequence[str]) -> None:
+    """`DataError` for names of fields that no model can give its tables: torch's own, and two alike."""
+    from torch import nn  # here, so that reading a data set does not need it
+
+    own, seen = nn.ParameterDict(), dict[str, str]()
+    for name in names:
+        key = name.replace(".", "_")  # as in `FieldEmbedding`
+        if not name or hasattr(own, key):
+            raise DataError(f"{where}: no table of a model can be named {name!r}; rename that {side} field.")
+        if key in seen:
+            raise DataError(
+                f"{where}: {side} fields {seen[key]!r} and {name!r} would share a table, for '.' is written "
+                "'_' there; rename one of them."
+            )
+        seen[key] = name
 
 
 def _check_rows(r: Ratings) -> None:
@@ -295,6 +313,8 @@ def _check_field(name: str, side: str, n: int, f: Field) -> None:
         raise DataError(f"{name}: {side} field {f.name!r} holds {f.values.dtype}, not int64 indices.")
     if len(f.values) != n:
         raise DataError(f"{name}: {side} field {f.name!r} has {len(f.values)} rows for {n} {side}s.")
+    if f.size == 0:
+        raise DataError(f"{name}: {side} field {f.name!r} holds no value at all; drop the field.")
     low = -1 if f.multi else 0
     if f.values.size and (f.values.min() < low or f.values.max() >= f.size):
         raise DataError(f"{name}: {side} field {f.name!r} has a value outside its vocabulary.")

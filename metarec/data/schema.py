@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from metarec.data.ratings import Field, Kind, Ratings
+from metarec.data.ratings import Field, Kind, Ratings, refuse_names
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +23,9 @@ class Schema:
 
     @classmethod
     def of(cls, ratings: Ratings) -> Schema:
-        """The schema of a rating table."""
+        """The schema of a rating table; raises `DataError` for fields whose names no model can use."""
+        for side, fields in (("user", ratings.user_fields), ("item", ratings.item_fields)):
+            refuse_names(ratings.name, side, [f.name for f in fields])
         low, high = float(np.min(ratings.label)), float(np.max(ratings.label))
         return cls(
             ratings.n_users,
