@@ -6,6 +6,7 @@ model.recommend({"item a": 1, "item b": 0, ...}, k=10)
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,16 +18,25 @@ from torch import Tensor
 
 from metarec import metrics
 from metarec.data import Ratings, Schema
-from metarec.errors import MetarecError
+from metarec.errors import MetarecError, ProtocolError
 from metarec.methods import Method, initialised, make
 from metarec.selection import Selection
 from metarec.tasks import Episodes, EpisodeTensors, Query, Splits, Support, make_episodes
 from metarec.training import Progress, train
 
+# Options by which a method pools over the items asked for, and what asks it not to.
+_POOLS_QUERY = {("task_members", "all"): "task_members='support'", ("pool", "task"): "pool='item'"}
+
 
 @dataclass(frozen=True, eq=False)
 class Recommender:
-    """A trained method and the catalogue it ranks; `history` holds each epoch's terms, `splits` its tasks."""
+    """A trained method and the catalogue it ranks; `history` holds each epoch's terms, `splits` its tasks.
+
+    The query of a prediction is the whole catalogue but for the support. PNMTA's task vector and MetaHIN's
+    contexts pool over the query, which in training and in the experiments is a few items that the person did
+    rate; here all scores of these two hang on the catalogue. With `task_members="support"` or `pool="item"`
+    they read the support alone, or each item by itself.
+    """
 
     method: Method
     ratings: Ratings
@@ -41,8 +51,10 @@ class Recommender:
         `plays` maps raw item ids to labels, as they stand in the table. Identity and fields are those of
         `user`, a raw id; by default of the first person who is in no training task, whose embedding is as
         untrained as any newcomer's. Raises `MetarecError` for an item, label or user that the table does
-        not know.
+        not know, and for a `k` below 1.
         """
+        if not isinstance(k, (int, np.integer)) or k < 1:
+            raise MetarecError(f"k={k!r} is no length of a list; pass a whole number, 1 or more.")
         support = self._support(plays, self._user(user))
         scores, unseen = self._rank(support)
         order = torch.argsort(scores[0].masked_fill(~unseen[0], -torch.inf), descending=True, stable=True)
@@ -77,13 +89,16 @@ class Recommender:
                 f"item {list(plays)[int(np.argmax(item < 0))]!r} is not in the catalogue of "
                 f"{self.ratings.name!r}; pass items of the table the model was trained on."
             )
-        label = np.array(list(plays.values()), np.float64)
+        label = np.array(pd.to_numeric(pd.Series(list(plays.values())), errors="coerce"), np.float64)
         low, high = float(self.ratings.label.min()), float(self.ratings.label.max())
-        if not ((label >= low) & (label <= high)).all():
-            wrong = list(plays)[int(np.argmax(~((label >= low) & (label <= high))))]
-            raise MetarecError(
-                f"item {wrong!r} has label {plays[wrong]}, but labels here run from {low:g} to {high:g}."
-            )
+        known = (label >= low) & (label <= high)
+        labels = f"run from {low:g} to {high:g}"
+        if self.ratings.kind == "implicit":
+            known &= np.isin(label, (0, 1))
+            labels = "are 0 or 1"
+        if not known.all():
+            wrong = list(plays)[int(np.argmin(known))]
+            raise MetarecError(f"item {wrong!r} has label {plays[wrong]!r}, but labels here {labels}.")
         return Support(
             torch.tensor([[user]], device=self.device),
             torch.as_tensor(item, device=self.device)[None],
@@ -117,15 +132,44 @@ def learn(
     """Train one method on one table and keep its last epoch.
 
     `splits` defaults to TaNP's rule with supports of 20. `options` are the method's. `device="auto"` is the
-    GPU when there is one. Raises `ProtocolError` for an unknown model or option and for a table too small
+    GPU when there is one. Warns where the method's scores hang on which items are asked for (`Recommender`).
+    Raises `ProtocolError` for an unknown model, option or device, for the oracle, and for a table too small
     to be split.
     """
+    if model == "oracle":
+        raise ProtocolError(
+            "the oracle only looks up labels of the table, so it has none for newcomers; use another method."
+        )
+    place = _device(device)
     splits = splits if splits is not None else make_episodes(ratings, "tanp")
-    place = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
     with initialised(seed):
         method = make(model, Schema.of(ratings), **options)
+    _warn_of_pooling(model, method)
     trained = train([method], splits, [seed], Selection("last"), device=place, dtype=dtype, progress=progress)
     return Recommender(trained.stack.method(0), ratings, splits, trained.history[0], place, dtype)
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        place = torch.device(name)
+    except RuntimeError:
+        raise ProtocolError(f"device {name!r} is unknown; use auto, cpu, cuda or cuda:N.") from None
+    if place.type == "cuda" and (place.index or 0) >= torch.cuda.device_count():
+        raise ProtocolError(f"device {name!r}: there is no such GPU here; use auto or cpu.")
+    return place
+
+
+def _warn_of_pooling(model: str, method: Method) -> None:
+    given = getattr(method, "options", None)
+    for (option, value), mend in _POOLS_QUERY.items():
+        if getattr(given, option, None) == value and getattr(given, "predictor_modulator", "") != "none":
+            warnings.warn(
+                f"{model} pools over all items it is asked for, so its scores hang on the catalogue; pass "
+                f"{mend} for scores that do not.",
+                stacklevel=3,
+            )
 
 
 def taste_hits(

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from metarec.data import Ratings, from_frame, load
-from metarec.errors import MetarecError
+from metarec.errors import MetarecError, ProtocolError
 from metarec.report import taste
 from metarec.serve import Recommender, learn, taste_hits
-from metarec.tasks import make_episodes
+from metarec.tasks import Query, make_episodes
 
 QUICKSTART = Path(__file__).parents[1] / "notebooks" / "quickstart.ipynb"
 
@@ -105,7 +105,10 @@ def test_raw_ids_go_in_and_come_out() -> None:
     [
         ({}, None, "no plays"),
         ({"tango": 1}, None, "item 'tango' is not in the catalogue"),
-        ({0: 1, 1: 2}, None, "item 1 has label 2, but labels here run from 0 to 1"),
+        ({0: 1, 1: 2}, None, "item 1 has label 2, but labels here are 0 or 1"),
+        ({0: 1, 1: 0.5}, None, "item 1 has label 0.5, but labels here are 0 or 1"),
+        ({0: "liked"}, None, "item 0 has label 'liked', but labels here are 0 or 1"),
+        ({0: None}, None, "item 0 has label None"),
         ({0: 1}, "nobody", "user 'nobody' is not in"),
     ],
 )
@@ -114,6 +117,62 @@ def test_what_cannot_be_served_is_refused(
 ) -> None:
     with pytest.raises(MetarecError, match=message):
         model.recommend(plays, user=user)
+
+
+@pytest.mark.parametrize("k", [-1, 0, 2.5])
+def test_a_list_has_a_length(model: Recommender, k: int) -> None:
+    with pytest.raises(MetarecError, match=f"k={k} is no length of a list; pass a whole number"):
+        model.recommend({0: 1}, k=k)
+
+
+def test_labels_of_graded_ratings_lie_on_their_scale() -> None:
+    graded = learn(load("synthetic", n_users=60, n_items=80), "popularity", device="cpu")
+    assert len(graded.recommend({0: 3.5}, k=3)) == 3
+    with pytest.raises(MetarecError, match="item 0 has label 9, but labels here run from 1 to 5"):
+        graded.recommend({0: 9})
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"model": "oracle"}, "the oracle only looks up labels"),
+        ({"device": "gpu0"}, "device 'gpu0' is unknown; use auto, cpu"),
+        ({"device": "cuda:99"}, "there is no such GPU here; use auto or cpu"),
+        ({"epochs": -1}, "TaNP: epochs=-1; use a whole number, 0 or more"),
+        ({"epochs": 1.5}, "TaNP: epochs=1.5; use a whole number"),
+        ({"batch": 0}, "TaNP: batch=0; use a whole number, 1 or more"),
+        ({"lr": 0.0}, "TaNP: lr=0.0; use a number above 0"),
+        ({"lr": float("nan")}, "TaNP: lr=nan; use a number above 0"),
+        ({"model": "pnmta", "pretrain_batch": 0}, "PNMTA: pretrain_batch=0"),
+    ],
+)
+def test_what_cannot_be_learnt_is_refused(ratings: Ratings, options: dict[str, object], reason: str) -> None:
+    with pytest.raises(ProtocolError, match=reason):
+        learn(ratings, **{"device": "cpu", **options})  # type: ignore[arg-type]
+
+
+FREE: dict[str, dict[str, object]] = {"pnmta": {"task_members": "support"}, "metahin": {"pool": "item"}}
+
+
+@pytest.mark.parametrize("name", ["tanp", "melu", "paml", "mamo", *FREE])
+def test_a_score_does_not_hang_on_what_else_is_asked_for(name: str, ratings: Ratings) -> None:
+    given = {"device": "cpu", "dtype": torch.float64, "epochs": 1, **FREE.get(name, {})}
+    model = learn(ratings, name, **given)  # type: ignore[arg-type]
+    support = model._support({0: 1, 3: 0, 7: 1}, 0)
+    whole, _ = model._rank(support)
+    few = torch.arange(10, 15)[None]
+    with torch.no_grad():
+        alone = model.method.predict(
+            support, Query(support.user, few, torch.ones_like(few, dtype=torch.bool))
+        )
+    torch.testing.assert_close(alone, whole[:, 10:15], rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", FREE)
+def test_where_it_does_one_is_told(name: str, ratings: Ratings) -> None:
+    ((option, value),) = FREE[name].items()
+    with pytest.warns(UserWarning, match=f"{name} pools over all items.*{option}='{value}'"):
+        learn(ratings, name, device="cpu", epochs=0, **({"pretrain_epochs": 0} if name == "pnmta" else {}))
 
 
 def test_training_repeats_to_the_bit(model: Recommender, ratings: Ratings) -> None:
@@ -132,7 +191,7 @@ def test_a_random_list_finds_its_share(model: Recommender) -> None:
 
 
 def test_who_knows_the_truth_finds_everything(model: Recommender) -> None:
-    oracle = floor(model, "oracle")
+    oracle = floor(model, "random")
     expected = torch.as_tensor(model.ratings.truth.expected[model.splits.test.task])
     oracle.method.predict = lambda support, query, noise=None: expected  # type: ignore[assignment]
     np.testing.assert_array_equal(taste_hits(oracle, model.splits.test, 10), 1.0)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from numbers import Integral, Real
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import torch
@@ -14,6 +16,9 @@ from torch import Generator, Tensor, nn
 from metarec.errors import ProtocolError
 from metarec.tasks.batch import Query, Support, TaskBatch
 from metarec.tasks.episodes import Episodes
+
+# The least a whole number may be under these names, whichever method has it.
+_LEAST = {"epochs": 0, "pretrain_epochs": 0, "batch": 1, "pretrain_batch": 1, "window": 1}
 
 Noise = dict[str, Tensor]
 Terms = dict[str, Tensor]
@@ -134,8 +139,8 @@ def initialised(seed: int) -> Iterator[None]:
 
 
 def options_from(cls: type[Any], given: Mapping[str, Any], where: str) -> Any:
-    """An options dataclass from a mapping; an unknown key, or a word where others are known, is a
-    `ProtocolError` that names the known ones.
+    """An options dataclass from a mapping; an unknown key, a word where others are known, or a number that no
+    training can go by (-1 epochs) is a `ProtocolError` that names what there is.
     """
     known = [f.name for f in fields(cls)]
     hints = get_type_hints(cls)
@@ -145,4 +150,15 @@ def options_from(cls: type[Any], given: Mapping[str, Any], where: str) -> Any:
         words = get_args(hints[key]) if get_origin(hints[key]) is Literal else (value,)
         if value not in words:
             raise ProtocolError(f"{where}: {key}={value!r} is unknown; use {' or '.join(map(repr, words))}.")
+        if needed := _needed(key, value):
+            raise ProtocolError(f"{where}: {key}={value!r}; use {needed}.")
     return cls(**given)
+
+
+def _needed(key: str, value: Any) -> str:
+    """What an option of this name must be where `value` is not; empty where all is well."""
+    if key in _LEAST and not (isinstance(value, Integral) and int(value) >= _LEAST[key]):
+        return f"a whole number, {_LEAST[key]} or more"
+    if key in ("lr", "pretrain_lr") and not (isinstance(value, Real) and 0 < float(value) < math.inf):
+        return "a number above 0"
+    return ""
