@@ -12,6 +12,7 @@ from metarec.data.schema import Schema
 from metarec.methods.melu import MeLU
 from metarec.methods.paml import PAML, disagreement
 from metarec.replicas import Stack
+from metarec.tasks.batch import Support
 
 SMALL: dict[str, Any] = {"d": 3, "hidden": (6, 5), "steps": 3, "inner_lr": 0.05}
 
@@ -102,6 +103,21 @@ def test_with_ids_only_the_items_of_the_support_stand_for_the_user() -> None:
     torch.testing.assert_close(method.describe(s._replace(user=s.user.flip(0)))["step size"], sizes)
     other = s._replace(item=(s.item + 1) % schema.n_items)
     assert not torch.allclose(method.describe(other)["step size"], sizes)
+
+
+@pytest.mark.parametrize("fields", [True, False])
+@pytest.mark.parametrize("known", [0, 1, 3])
+def test_padding_changes_no_step_size(fields: bool, known: int) -> None:
+    """Whatever the width, down to supports of nothing padded to one entry."""
+    schema, batch = tiny(fields=fields)
+    method, sizes = paml(schema), []
+    for width in (max(known, 1), 4, 6):
+        user, item, _, labels = batch.support
+        mask = (torch.arange(width) < known).expand(len(item), -1)
+        support = Support(user, item[:, :width], mask, torch.where(mask, labels[:, :width], 0.0))
+        sizes.append(method.describe(support)["step size"])
+    for other in sizes[1:]:
+        torch.testing.assert_close(other, sizes[0], rtol=1e-12, atol=0)
 
 
 def test_stacked_replicas_equal_replicas_alone() -> None:

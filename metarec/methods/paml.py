@@ -63,8 +63,10 @@ class PAML(MeLU):
         """$h_u$ of each task, `[tasks, d]`: the user's embedding, or with ids only the mean of its support's
         items.
         """
-        block = x_support[0] if self.by_items else x_support[1]
-        return block.squeeze(-2) if block.shape[-2] == 1 else masked_mean(block, support.mask)
+        items, users = x_support
+        if not self.by_items and users.shape[-2] == 1:  # one user a task, known even by an empty support
+            return users.squeeze(-2)
+        return masked_mean(items if self.by_items else users, support.mask)
 
     def ratios(self, h: Tensor) -> Tensor:
         """$r_u$, the step size in units of the base one: `[tasks, d] -> [tasks]`, between 0 and 2."""
