@@ -336,6 +336,14 @@ def test_clustering_target_sharpens_and_its_loss_vanishes_at_uniform() -> None:
     torch.testing.assert_close(m.cluster_loss(torch.full((4, 5), 0.2).double()), torch.zeros(()).double())
 
 
+@pytest.mark.parametrize("k", [1, 3])
+def test_the_entropy_of_assignments_is_one_where_they_are_equal(k: int) -> None:
+    m = model(clusters=k)
+    m.cluster_pool.data = m.cluster_pool.data[:1].expand(k, -1).clone()
+    entropy = m.describe(batch().support)["assignment_entropy"]
+    torch.testing.assert_close(entropy, torch.ones(6).double())
+
+
 def test_released_clustering_loss_is_least_at_the_uniform_assignment() -> None:
     m = model(cluster_target="released")
     logits = torch.randn(

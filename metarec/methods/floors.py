@@ -75,8 +75,8 @@ class ItemMean(Floor):
 class Popularity(Floor):
     r"""How often an item was liked in the training episodes: $\#\{u : y_{ui} \ge \theta\}$.
 
-    $\theta$ is 1 for implicit labels and 4 for ratings of 1 to 5 (the upper 20 % of the scale otherwise). It
-    ranks; it is no prediction of a rating, so errors are not reported for it.
+    $\theta$ is 1 for implicit labels and 4 for ratings of 1 to 5 (in general the upper quarter of the
+    scale). It ranks; it is no prediction of a rating, so errors are not reported for it.
     """
 
     rates = False

@@ -238,13 +238,17 @@ class TaNP(Method):
         return torch.sigmoid(output) if self.options.likelihood == "bce" else output
 
     def describe(self, support: Support) -> dict[str, Tensor]:
-        """Assignments `c` `[tasks, k]`, their normalised entropy and largest entry, and the sd of $z$."""
+        """Assignments `c` `[tasks, k]`, their normalised entropy and largest entry, and the sd of $z$.
+
+        The entropy is 1 for equal assignments, so also for the only one to a single cluster.
+        """
         x = self.embed(support.user, support.item)
         _, logvar = self.posterior(self.encode(x, support.labels), support.mask)
         found = {"z_sd": torch.exp(0.5 * logvar).mean(-1)}
         if self.options.variant != "none" and self.options.pool:
             c = self.customise(x, support.labels, support.mask).c
-            entropy = -(c * torch.log(c)).sum(-1) / math.log(c.shape[-1])
+            k = c.shape[-1]
+            entropy = -(c * torch.log(c)).sum(-1) / math.log(k) if k > 1 else torch.ones_like(c[..., 0])
             found |= {"assignments": c, "assignment_entropy": entropy, "assignment_max": c.max(-1).values}
         return found
 
