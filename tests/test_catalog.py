@@ -149,6 +149,34 @@ def test_fetch_completes_a_folder_and_leaves_the_rest_of_it(offered: tuple[Path,
     assert "ml-100k/my-notes.txt" in files(home) and not missing("ml-100k", home)
 
 
+def test_fetch_again_replaces_a_damaged_copy_and_what_the_message_says_does_so(
+    offered: tuple[Path, Source], capsys: pytest.CaptureFixture[str]
+) -> None:
+    home, _ = offered
+    fetch("ml-100k", say=lambda text: None)
+    whole, path = {f: (home / f).read_bytes() for f in files(home)}, home / "ml-100k" / "u.item"
+    path.write_bytes(path.read_bytes()[:-40])
+    sources.write(home / "ml-100k" / "my-notes.txt", "mine")
+    assert main(["data", "show", "ml-100k"]) == 2
+    command = re.search(r"`metarec (data fetch ml-100k --again)`", capsys.readouterr().err)
+    assert command and main(command[1].split()) == 0
+    assert {f: (home / f).read_bytes() for f in whole} == whole and main(["data", "show", "ml-100k"]) == 0
+    assert (home / "ml-100k" / "my-notes.txt").is_file()
+
+
+def test_fetch_again_that_fails_keeps_what_was_there(
+    offered: tuple[Path, Source], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, entry = offered
+    sources.ml100k(home)
+    before = files(home)
+    for change in ({"sha256": "0" * 64}, {"inside": "ml-1m"}, {"url": "http://127.0.0.1:9/ml-100k.zip"}):
+        put(monkeypatch, dataclasses.replace(entry, **change))
+        with pytest.raises(DataError):
+            fetch("ml-100k", again=True)
+        assert files(home) == before
+
+
 def test_fetch_gets_the_extra_files_and_checks_each(
     offered: tuple[Path, Source], served: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -164,6 +192,9 @@ def test_fetch_gets_the_extra_files_and_checks_each(
     assert files(home) == []
     (folder / "more.txt").write_text("as examined")
     fetch("ml-100k", say=lambda text: None)
+    assert (home / "ml-100k" / "more.txt").read_text() == "as examined"
+    (home / "ml-100k" / "more.txt").write_text("damaged")
+    fetch("ml-100k", say=lambda text: None, again=True)
     assert (home / "ml-100k" / "more.txt").read_text() == "as examined"
 
 
@@ -266,12 +297,17 @@ def test_an_archive_that_unpacks_too_large_is_refused(
         fetch("ml-100k")
 
 
+@pytest.mark.parametrize("again", [[], ["--again"]])
 @pytest.mark.parametrize("name", [n for n, s in SOURCES.items() if s.url is None])
 def test_sources_without_an_archive_say_how_to_get_them(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    name: str,
+    again: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("METAREC_DATA", str(tmp_path))
-    assert main(["data", "fetch", name]) == 2
+    assert main(["data", "fetch", name, *again]) == 2
     message = capsys.readouterr().err
     assert message.count("\n") == 1 and str(tmp_path / SOURCES[name].folder) in message
     assert SOURCES[name].by_hand in message

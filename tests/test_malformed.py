@@ -213,6 +213,7 @@ def test_damage_is_named_and_nothing_is_written(
     assert reason in message, message
     assert number is None or f"{Path(file).name}, line {number}:" in message, message
     assert re.search(MENDS, message), message
+    assert "afresh" not in message or f"`metarec data fetch {name} --again`" in message, message
     assert snapshot(tmp_path) == before
 
 

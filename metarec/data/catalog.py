@@ -252,6 +252,16 @@ def folder(name: str, home: Path, extra: bool = False) -> Path:
     return place
 
 
+def afresh(path: Path, what: str = "it") -> str:
+    """The mend of a damaged file, for the end of a sentence: the command that gets it or says where from."""
+    sources = {s.folder: s for s in SOURCES.values()}
+    entry = next((sources[part] for part in reversed(path.parts) if part in sources), None)
+    if entry is None:
+        return f"fetch {what} afresh"
+    command = f"`metarec data fetch {entry.name} --again`"
+    return f"fetch {what} afresh " + (f"with {command}" if entry.url else f"({command} says how)")
+
+
 @cache
 def _known_files() -> dict[tuple[str, str], tuple[str, str]]:
     with open(Path(__file__).with_name("known_files.csv"), encoding="utf-8", newline="") as file:

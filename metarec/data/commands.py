@@ -28,6 +28,8 @@ def add_data(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         parser = verbs.add_parser(verb, help=text, description=text[0].upper() + text[1:] + ".")
         parser.add_argument("name", metavar="NAME", help="a name that `metarec data list` prints")
         parser.set_defaults(run=run)
+        if verb == "fetch":
+            parser.add_argument("--again", action="store_true", help="download anew what is here already")
 
 
 def _list(args: argparse.Namespace) -> int:
@@ -43,7 +45,7 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _fetch(args: argparse.Namespace) -> int:
-    fetch(args.name)
+    fetch(args.name, again=args.again)
     return 0
 
 

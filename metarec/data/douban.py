@@ -28,7 +28,8 @@ def read_douban(home: Path) -> Ratings:
     if twice.any():
         user, item = frame.loc[int(twice.argmax()), ["user", "item"]]
         raise DataError(
-            f"{place}: user {user} rates book {item} twice in the split files; fetch them afresh."
+            f"{place}: user {user} rates book {item} twice in the split files; "
+            f"{catalog.afresh(place, 'them')}."
         )
     user, users = pd.factorize(frame["user"], sort=True)
     item, items = pd.factorize(frame["item"], sort=True)
@@ -56,22 +57,22 @@ def _part(place: Path, part: str) -> dict[str, np.ndarray]:
             odd = next(u for u in [*books, *ratings] if counts.get(u) != len(ratings.get(u, ())))
             raise DataError(
                 f"{path}: user {odd} has {len(ratings.get(odd, ()))} ratings for {counts.get(odd, 0)} books; "
-                "fetch both files afresh."
+                f"{catalog.afresh(path, 'both files')}."
             )
         user = np.repeat(np.array([int(u) for u in books], np.int64), list(counts.values()))
         item = np.fromiter(chain.from_iterable(books.values()), np.int64, len(user))
         label = np.fromiter(chain.from_iterable(ratings[u] for u in books), np.float32, len(user))
     except (AttributeError, TypeError, KeyError) as error:
-        raise DataError(f"{path}: not lists of numbers by user ({error}); fetch it afresh.") from error
+        raise DataError(f"{path}: not lists of numbers by user ({error}); {catalog.afresh(path)}.") from error
     except ValueError as error:
         if isinstance(error, DataError):
             raise
-        raise DataError(f"{path}: not lists of numbers by user ({error}); fetch it afresh.") from error
+        raise DataError(f"{path}: not lists of numbers by user ({error}); {catalog.afresh(path)}.") from error
     bad = ~((label >= 1) & (label <= 5))
     if bad.any():
         row = int(bad.argmax())
         raise DataError(
-            f"{path}: user {user[row]} has a rating {label[row]:g} outside 1..5; fetch it afresh."
+            f"{path}: user {user[row]} has a rating {label[row]:g} outside 1..5; {catalog.afresh(path)}."
         )
     return {"user": user, "item": item, "label": label}
 

@@ -18,19 +18,22 @@ MAX_UNPACKED = 2 * 1024**3  # bytes; the largest archive of the catalogue unpack
 TIMEOUT = 60  # seconds without an answer
 
 
-def fetch(name: str, home: Path | None = None, say: Callable[[str], None] = print) -> Path:
+def fetch(
+    name: str, home: Path | None = None, say: Callable[[str], None] = print, *, again: bool = False
+) -> Path:
     """Put the files of a source into its folder below `home` (default `data_home()`) and return that folder.
 
-    Does nothing when they are there already. Otherwise downloads the official archive with pooch (progress on
-    stderr), checks its digest, unpacks it beside the target and moves it into place, then says what the
-    licence asks. Raises `DataError` when the source has no archive to download (the message says how to get
-    the files), when the download fails or does not match, or when the archive is damaged or unsafe.
+    Does nothing when they are there already, unless `again` asks for new ones. Otherwise downloads the
+    official archive with pooch (progress on stderr), checks its digest, unpacks it beside the target and
+    moves it into place, then says what the licence asks. Raises `DataError` when the source has no archive to
+    download (the message says how to get the files), when the download fails or does not match, or when the
+    archive is damaged or unsafe; what was there then stays.
     """
     entry = source(name)
     home = data_home() if home is None else home
     place = home / entry.folder
-    if not missing(name, home, extra=True):
-        say(f"{name}: all files are already in {place}; nothing to do.")
+    if not again and not missing(name, home, extra=True):
+        say(f"{name}: all files are already in {place}; nothing to do (--again downloads them anew).")
         return place
     if entry.url is None:
         raise DataError(
@@ -42,11 +45,12 @@ def fetch(name: str, home: Path | None = None, say: Callable[[str], None] = prin
         with tempfile.TemporaryDirectory(prefix=".fetch-", dir=home) as work:
             staged = Path(work) / "staged"
             staged.mkdir()
-            if missing(name, home):
+            if again or missing(name, home):
                 archive = _download(entry, entry.url, Path(work))
                 unpack(archive, staged, entry.inside)
-            _fetch_extra(entry, place, staged)
-            _refuse_incomplete(entry, place, staged)
+            here = staged if again else place  # what counts as here already
+            _fetch_extra(entry, here, staged)
+            _refuse_incomplete(entry, here, staged)
             _put(staged, place)
     except OSError as error:
         raise DataError(

@@ -136,7 +136,7 @@ def _gapless(table: Table, frame: pd.DataFrame, side: str) -> np.ndarray:
     if ids[-1] != len(ids) - 1:
         raise DataError(
             f"{table.path}: {side} ids run to {ids[-1]} but only {len(ids)} occur, so rows are missing; "
-            "fetch the file afresh."
+            f"{catalog.afresh(table.path)}."
         )
     return ids
 
@@ -147,9 +147,9 @@ def tanp_user_order(home: Path) -> np.ndarray:
     try:
         order = np.array([int(u) for u in read_json(path)], np.int64)
     except (TypeError, ValueError) as error:
-        raise DataError(f"{path}: not a list of user numbers ({error}); fetch it afresh.") from error
+        raise DataError(f"{path}: not a list of user numbers ({error}); {catalog.afresh(path)}.") from error
     if not np.array_equal(np.sort(order), np.arange(len(order))):
-        raise DataError(f"{path}: a user is missing or listed twice; fetch it afresh.")
+        raise DataError(f"{path}: a user is missing or listed twice; {catalog.afresh(path)}.")
     return order
 
 
@@ -161,7 +161,7 @@ def tanp_tasks(home: Path) -> dict[str, TaskRows]:
         return {split: _task_rows(content[split]) for split in SPLITS}
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(
-            f"{path}: not in the form of TaNP's task file ({error!r}); fetch it afresh."
+            f"{path}: not in the form of TaNP's task file ({error!r}); {catalog.afresh(path)}."
         ) from error
 
 

@@ -176,7 +176,8 @@ def _ml1m_melu(
     lost = sorted(set(source) - set(extra.index))
     if lost:
         raise DataError(
-            f"{table.path}: no row for movie {lost[0]} ({len(lost)} such movies); fetch it afresh."
+            f"{table.path}: no row for movie {lost[0]} ({len(lost)} such movies); "
+            f"{catalog.afresh(table.path)}."
         )
     extra = extra.loc[source]
 
@@ -220,7 +221,8 @@ def _listed(name: str, cells: list[list[str]], path: Path, single: bool, origin:
     if (codes < 0).any():
         value = flat[int(np.argmax(codes < 0))]
         raise DataError(
-            f"{path}: {value!r}, which {origin} holds, is not in this list; mend one or fetch both afresh."
+            f"{path}: {value!r}, which {origin} holds, is not in this list; mend one or "
+            f"{catalog.afresh(path, 'both')}."
         )
     if single:
         return Field(name, codes, np.asarray(vocabulary))

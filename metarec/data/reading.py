@@ -14,9 +14,9 @@ from typing import Any, Literal, NoReturn
 import numpy as np
 import pandas as pd
 
+from metarec.data.catalog import afresh
 from metarec.errors import DataError
 
-MEND = "mend or drop that line, or fetch the file afresh"
 _UNIT = "\x1f"  # stands in for '::', which the C parser cannot split on
 _INT64 = 2**63
 _DOUBLED = re.compile(r'[^;"\\\n]""[^;"\r\n]')  # a quote inside a field, doubled: never in the official dump
@@ -58,16 +58,16 @@ def read_text(path: Path, encodings: Sequence[str] = ("utf-8",)) -> str:
         raise DataError(f"{path}: cannot be read ({error.strerror or error}); check the path.") from error
     raw = raw.removeprefix(b"\xef\xbb\xbf").rstrip(b"\r\n")
     if not raw:
-        raise DataError(f"{path}: the file is empty; fetch it afresh.")
+        raise DataError(f"{path}: the file is empty; {afresh(path)}.")
     if b"\0" in raw:
         line = raw[: raw.index(b"\0")].count(b"\n") + 1
-        raise DataError(f"{path}, line {line}: a NUL byte, so the file is damaged; fetch it afresh.")
+        raise DataError(f"{path}, line {line}: a NUL byte, so the file is damaged; {afresh(path)}.")
     for encoding in encodings:
         try:
             return raw.decode(encoding)
         except UnicodeDecodeError as error:
             line = raw[: error.start].count(b"\n") + 1
-    raise DataError(f"{path}, line {line}: not {encodings[-1]} text; convert the file or fetch it afresh.")
+    raise DataError(f"{path}, line {line}: not {encodings[-1]} text; convert the file or {afresh(path)}.")
 
 
 def read_json(path: Path) -> Any:
@@ -75,7 +75,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(read_text(path))
     except json.JSONDecodeError as error:
-        raise DataError(f"{path}, line {error.lineno}: not JSON ({error.msg}); fetch it afresh.") from error
+        raise DataError(f"{path}, line {error.lineno}: not JSON ({error.msg}); {afresh(path)}.") from error
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class Table:
         if not isinstance(frame.index, pd.RangeIndex) or not all(_sound(frame, c) for c in self.columns):
             self._refuse(text, "a row does not fit the columns")
         if not len(frame):
-            raise DataError(f"{self.path}: a header and no rows; fetch the file afresh.")
+            raise DataError(f"{self.path}: a header and no rows; {afresh(self.path)}.")
         self._complete(frame, text)
         return frame[wanted]
 
@@ -153,14 +153,14 @@ class Table:
         for line, fields in self.records(text):
             fault = self._fault(names, fields)
             if fault:
-                raise DataError(f"{self.path}, line {line}: {fault}; {MEND}.")
+                raise DataError(f"{self.path}, line {line}: {fault}; {self._mend()}.")
             yield line, fields
 
-    def fail(self, row: int, reason: str, mend: str = MEND) -> NoReturn:
+    def fail(self, row: int, reason: str, mend: str = "") -> NoReturn:
         """Refuse row `row` (counted from 0 in `read`'s frame), naming the line it stands on."""
         for number, (line, _) in enumerate(self.records()):
             if number == row:
-                raise DataError(f"{self.path}, line {line}: {reason}; {mend}.")
+                raise DataError(f"{self.path}, line {line}: {reason}; {mend or self._mend()}.")
         raise IndexError(row)
 
     def unique(self, frame: pd.DataFrame, keys: Sequence[str]) -> None:
@@ -192,8 +192,13 @@ class Table:
             if suspects[row] and len(fields) != len(names):
                 whole = self.mend(fields) if self.mend else None
                 if whole is None:
-                    raise DataError(f"{self.path}, line {line}: {self._fault(names, fields)}; {MEND}.")
+                    raise DataError(
+                        f"{self.path}, line {line}: {self._fault(names, fields)}; {self._mend()}."
+                    )
                 frame.iloc[row] = whole
+
+    def _mend(self) -> str:
+        return f"mend or drop that line, or {afresh(self.path, 'the file')}"
 
     def _escape(self, text: str) -> str | None:
         return "\\" if self.quoted and not _DOUBLED.search(text) else None
@@ -207,7 +212,7 @@ class Table:
             if column.name not in names:
                 raise DataError(
                     f"{self.path}, line 1: no column {column.name!r} in the header ({', '.join(names)}); "
-                    "this is not the file the source publishes, fetch it afresh."
+                    f"this is not the file the source publishes, {afresh(self.path)}."
                 )
         return names
 
@@ -225,8 +230,8 @@ class Table:
         for line, fields in self.records(text):
             fault = self._fault(names, fields)
             if fault:
-                raise DataError(f"{self.path}, line {line}: {fault}; {MEND}.")
-        raise DataError(f"{self.path}: cannot be read as a table ({otherwise}); fetch it afresh.")
+                raise DataError(f"{self.path}, line {line}: {fault}; {self._mend()}.")
+        raise DataError(f"{self.path}: cannot be read as a table ({otherwise}); {afresh(self.path)}.")
 
 
 def _sound(frame: pd.DataFrame, column: Column) -> bool:
