@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -57,35 +58,58 @@ def experiment(name: str) -> Experiment:
 
 def plan(name: str, profile: str, track: str, seeds: int, store: Store) -> list[Run]:
     """The runs of an experiment for `track` (`published`, `sound` or `both`)."""
-    chosen = experiment(name)
-    wanted = TRACKS if track == "both" else (track,)
+    tracks = _tracks(name, track, seeds)
+    return experiment(name).runs(Request(profile, tracks, seeds, store))
+
+
+def _tracks(name: str, track: str, seeds: int) -> tuple[str, ...]:
+    """The tracks asked of an experiment; `ProtocolError` for a track it has not, and for no seeds."""
     if track not in (*TRACKS, "both"):
         raise ProtocolError(f"track {track!r} is unknown; use published, sound or both.")
     if seeds < 1:
         raise ProtocolError(f"seeds is {seeds}; ask for at least one.")
-    tracks = tuple(t for t in wanted if t in chosen.tracks)
+    has = experiment(name).tracks
+    tracks = tuple(t for t in TRACKS if t in has and track in ("both", t))
     if not tracks:
-        raise ProtocolError(f"{name} has no {track} track; it has {', '.join(chosen.tracks)}.")
-    return chosen.runs(Request(profile, tracks, seeds, store))
+        raise ProtocolError(f"{name} has no {track} track; it has {', '.join(has)}.")
+    return tracks
 
 
 def execute(
-    name: str, *, profile: str = "full", track: str = "both", seeds: int = 5, store: Store, **how: Any
+    name: str,
+    *,
+    profile: str = "full",
+    track: str = "both",
+    seeds: int = 5,
+    store: Store,
+    device: str = "auto",
+    redo: bool = False,
+    **how: Any,
 ) -> list[Record]:
-    """Do what is missing of an experiment (and first of those it needs) and return its records."""
-    from metarec.experiments.runner import run_all
+    """Do what is missing of an experiment (and first of those it needs) and return its records.
+
+    `how` are the other arguments of `runner.run_all`; what is measured and not trained has no use for them.
+    """
+    from metarec.experiments.runner import pick_device, run_all
 
     if profile not in ("quick", "full"):
         raise ProtocolError(f"profile {profile!r} cannot be run; use quick or full.")
-    chosen = experiment(name)
+    chosen, tracks = experiment(name), _tracks(name, track, seeds)
+    how |= {"device": device, "redo": redo}
     if profile == "full":
         for needed in chosen.needs:
             execute(needed, profile=profile, track="both", seeds=seeds, store=store, **how)
     if chosen.measure is not None:
-        records = chosen.measure(Request(profile, chosen.tracks, seeds, store))
-        store.add_all(records)
-        return records
+        request = Request(profile, tracks, seeds, store, pick_device(device), redo)
+        return list(_kept(chosen.measure(request), store))
     return run_all(plan(name, profile, track, seeds, store), store, **how)
+
+
+def _kept(records: Iterator[Record], store: Store) -> Iterator[Record]:
+    """The records, each added to the store before the next is made: an interruption costs only that one."""
+    for record in records:
+        store.add(record)
+        yield record
 
 
 def obtain(

@@ -8,6 +8,7 @@ its company, so what clusters there have come from no group of users.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -29,24 +30,22 @@ COMPONENTS = 50  # ratings are reduced to so many principal components first
 VECTORS, RATINGS = "User vectors", "Ratings less the item's mean"
 
 
-def measure_clusters(request: Request) -> list[Record]:
+def measure_clusters(request: Request) -> Iterator[Record]:
     """For each seed, both kinds of data: the best silhouette, its $k$, and the 95th percentile by chance."""
     runs = [r for r in fig8(request) if r.label == PANELS[-1].label]
     ratings = runs[0].protocol.ratings()
-    place = Measurement("pnmta", "clusters", __name__, request.profile)
+    place = Measurement("pnmta", "clusters", __name__, request.profile, device=request.device)
     rounds = 9 if request.profile == "quick" else ROUNDS
-    records = []
     for run in runs:
         splits = run.protocol.splits(ratings, run.seed)
         for name, x in (
-            (VECTORS, _vectors(run, ratings, splits)),
+            (VECTORS, _vectors(run, ratings, splits, request.device)),
             (RATINGS, residuals(ratings, splits.test.task)),
         ):
             started = time.perf_counter()
             found = tendency(x, np.random.default_rng(run.seed), rounds)
             options = {"rounds": rounds, "panel": run.label} if name == VECTORS else {"rounds": rounds}
-            records.append(place.record(name, ratings, options, found, seed=run.seed, started=started))
-    return records
+            yield place.record(name, ratings, options, found, seed=run.seed, started=started)
 
 
 def tendency(x: np.ndarray, rng: np.random.Generator, rounds: int) -> dict[str, float]:
@@ -87,9 +86,9 @@ def residuals(ratings: Ratings, users: np.ndarray) -> np.ndarray:
     return found[:, (found != 0).any(0)]
 
 
-def _vectors(run: Run, ratings: Ratings, splits: Splits) -> np.ndarray:
+def _vectors(run: Run, ratings: Ratings, splits: Splits, device: torch.device) -> np.ndarray:
     """The user vectors of a trained PNMTA, without the slices of the user's own fields."""
-    found = trained_vectors(run, ratings, splits, torch.device("cpu"))
+    found = trained_vectors(run, ratings, splits, device)
     d = found.shape[1] // (len(ratings.item_fields) + len(ratings.user_fields))
     return found[:, : d * len(ratings.item_fields)]
 

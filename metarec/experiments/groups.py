@@ -9,6 +9,7 @@ predictor's input, its modulator, both or neither. All else is `pnmta` without p
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,11 +117,10 @@ def planted(seed: int, n_users: int) -> Ratings:
     )
 
 
-def measure_fig2(request: Request) -> list[Record]:
+def measure_fig2(request: Request) -> Iterator[Record]:
     """Train the four settings for each seed; errors by group and by number of steps; lines for seed 0."""
     quick = request.profile == "quick"
-    place = Measurement("pnmta", "fig2", __name__, request.profile, "sound")
-    records = []
+    place = Measurement("pnmta", "fig2", __name__, request.profile, "sound", request.device)
     for seed in range(request.seeds):
         ratings = planted(seed, 240 if quick else 1500)
         splits = cold_start_episodes(ratings, seed=seed)
@@ -131,23 +131,20 @@ def measure_fig2(request: Request) -> list[Record]:
             with initialised(seed):
                 method = _Toy(Schema.of(ratings), **given)
             method.blind = not setting.an_input
-            trained = train([method], splits, [seed], Selection("last"))
-            trained.stack.method(0, trained.params)
+            trained = train([method], splits, [seed], Selection("last"), device=request.device)
+            trained.stack.method(0, trained.params).cpu()
             found, extra = analyse(method, EpisodeTensors(splits.test).all(), ratings, splits.test.task)
             options = {**given, "segment_an_input": setting.an_input}
-            records.append(
-                place.record(
-                    setting.label,
-                    ratings,
-                    options,
-                    found,
-                    seed=seed,
-                    started=started,
-                    epochs=given["epochs"],
-                    extra=extra if seed == 0 else {},
-                )
+            yield place.record(
+                setting.label,
+                ratings,
+                options,
+                found,
+                seed=seed,
+                started=started,
+                epochs=given["epochs"],
+                extra=extra if seed == 0 else {},
             )
-    return records
 
 
 def analyse(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from metarec.errors import RecordError
 from metarec.experiments.protocol import Run
@@ -15,19 +16,25 @@ from metarec.records import Record, Store
 
 @dataclass(frozen=True)
 class Request:
-    """Profile (`quick` or `full`), tracks, number of seeds, and the store earlier results are read from."""
+    """Profile (`quick` or `full`), tracks, number of seeds, and the store earlier results are read from.
+
+    `device` and `redo` are for what an experiment measures by itself; of a run the runner sees to them.
+    """
 
     profile: str
     tracks: tuple[str, ...]
     seeds: int
     store: Store
+    device: torch.device = torch.device("cpu")
+    redo: bool = False
 
 
 @dataclass(frozen=True)
 class Experiment:
     """A named grid of runs. `needs` are experiments whose records its runs depend on (a search, say).
 
-    `measure` stands in for runs where nothing is trained (counts of data): it makes the records itself.
+    `measure` stands in for runs where the runner cannot train or score them (counts of data, a look inside a
+    network): it makes the records itself, one after another, and each is kept as it comes.
     """
 
     paper: str
@@ -35,7 +42,7 @@ class Experiment:
     runs: Callable[[Request], list[Run]]
     tracks: tuple[str, ...] = ("published", "sound")
     needs: tuple[str, ...] = ()
-    measure: Callable[[Request], list[Record]] | None = None
+    measure: Callable[[Request], Iterator[Record]] | None = None
 
 
 def no_runs(request: Request) -> list[Run]:

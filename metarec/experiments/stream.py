@@ -9,6 +9,7 @@ copies.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -33,11 +34,10 @@ STATES = {"as drawn": 0, "pretrained": 20}  # epochs of pretraining
 SHOWN = 400  # places of a stream in the picture
 
 
-def measure_fig1(request: Request) -> list[Record]:
+def measure_fig1(request: Request) -> Iterator[Record]:
     """For each data set, seed and state of the network: what one user's rows are worth."""
     quick = request.profile == "quick"
-    place = Measurement("pnmta", "fig1", __name__, request.profile, "sound")
-    records = []
+    place = Measurement("pnmta", "fig1", __name__, request.profile, "sound", request.device)
     for dataset in ("ml-1m",) if quick else ("ml-1m", "book-crossing"):
         rules = protocol("sound", request.profile, dataset)
         ratings = rules.ratings()
@@ -49,15 +49,12 @@ def measure_fig1(request: Request) -> list[Record]:
                 given |= {"d": 8} if quick else {}
                 with initialised(seed):
                     method = MAMLPT(Schema.of(ratings), **given)
-                trained = train([method], splits, [seed], Selection("last"))
-                trained.stack.method(0, trained.params)
+                trained = train([method], splits, [seed], Selection("last"), device=request.device)
+                trained.stack.method(0, trained.params).cpu()
                 found = worth(method, splits.train, users=20 if quick else 100, seed=seed)
                 found |= batches(splits.train, seed)
                 extra = streams(splits.train) if seed == 0 and not epochs else {}
-                records.append(
-                    place.record(state, ratings, given, found, seed=seed, started=started, extra=extra)
-                )
-    return records
+                yield place.record(state, ratings, given, found, seed=seed, started=started, extra=extra)
 
 
 def worth(method: MAMLPT, episodes: Episodes, *, users: int, seed: int) -> dict[str, float]:

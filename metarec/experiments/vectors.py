@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -66,27 +67,24 @@ def fig8(request: Request) -> list[Run]:
     return runs
 
 
-def measure_fig8(request: Request) -> list[Record]:
+def measure_fig8(request: Request) -> Iterator[Record]:
     """Train the panels for each seed; keep statistics of the vectors and, for seed 0, a t-SNE.
 
-    A panel that the present code has recorded already is not trained again.
+    A panel that is recorded already is not trained again, unless `redo` is asked for and older code did it.
     """
     have = {r.key: r for r in request.store.read("pnmta", "fig8")}
     runs = fig8(request)
     ratings = runs[0].protocol.ratings()
-    records = []
     for run in runs:
         kept = have.get(run.key)
-        if kept is None or not sameness.fresh(locate(run.model)[0], kept.code_hash):
-            kept = _measure(run, ratings, run.protocol.splits(ratings, run.seed))
-        records.append(kept)
-    return records
+        if kept is None or (request.redo and not sameness.fresh(locate(run.model)[0], kept.code_hash)):
+            kept = _measure(run, ratings, run.protocol.splits(ratings, run.seed), request.device)
+        yield kept
 
 
-def _measure(run: Run, ratings: Ratings, splits: Splits) -> Record:
+def _measure(run: Run, ratings: Ratings, splits: Splits, device: torch.device) -> Record:
     """Train one panel and analyse the vectors of its test users."""
     started = time.perf_counter()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     vectors = trained_vectors(run, ratings, splits, device)
     quick = run.profile == "quick"
     found, extra = analyse(vectors, ratings, splits.test.task, run.seed, draw=run.seed == 0, quick=quick)
