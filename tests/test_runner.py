@@ -225,6 +225,10 @@ def test_choice_by_validation_ignores_the_test_scores() -> None:
     assert best_on_validation(records, "M", ["lr"]) == {"lr": 0.2}
     with pytest.raises(RecordError, match="no search record for 'N'"):
         best_on_validation(records, "N", ["lr"])
+    nan = float("nan")
+    assert best_on_validation([found(0.1, nan, 0.9), *records[1:]], "M", ["lr"]) == {"lr": 0.2}
+    with pytest.raises(RecordError, match="every setting tried for 'M' diverged; .* lr"):
+        best_on_validation([found(lr, nan, 0.9) for lr in (0.1, 0.2)], "M", ["lr"])
 
 
 def test_protocols_refuse_unknown_settings() -> None:

@@ -56,7 +56,7 @@ def best_on_validation(
     """The values of `options` whose records of `label` have the best mean validation score at the kept epoch.
 
     Test scores play no part, and a setting that diverged loses. Raises `RecordError` when the search has no
-    record for `label`.
+    record for `label`, or none that did not diverge.
     """
     scores: dict[tuple[Any, ...], list[float]] = {}
     for record in records:
@@ -72,4 +72,8 @@ def best_on_validation(
         return -np.inf if np.isnan(value) else value
 
     best: tuple[Any, ...] = max(scores, key=merit)
+    if merit(best) == -np.inf:
+        raise RecordError(
+            f"every setting tried for {label!r} diverged; widen its search over {', '.join(options)}."
+        )
     return dict(zip(options, best, strict=True))
