@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,9 @@ import torch
 from made_records import add
 
 from metarec import experiments
+from metarec.cli import main
 from metarec.errors import ProtocolError
-from metarec.experiments import Experiment, Request, execute, provenance, vectors
+from metarec.experiments import Experiment, Request, checks, execute, provenance, vectors
 from metarec.experiments.request import no_runs
 from metarec.methods import locate
 from metarec.records import Record, Store
@@ -83,3 +85,44 @@ def test_fig_8_trains_again_only_what_older_code_recorded_and_only_if_asked(
     assert measured == [run.label for run in runs]
     execute("pnmta.fig8", profile="quick", seeds=1, store=store, redo=redo)
     assert measured[len(runs) :] == ([runs[0].label] if redo else [])
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--device", "gpu0"], "device 'gpu0' is unknown; use auto, cpu, cuda or cuda:N."),
+        (["--device", "meta"], "device 'meta' is unknown; use auto, cpu, cuda or cuda:N."),
+        (["--device", "cuda:1"], "device 'cuda:1' is not there (GPUs that torch sees: 1); use auto or cpu."),
+        (["--jobs", "0"], "jobs is 0; ask for at least one."),
+        (["--replicas", "-1"], "replicas is -1; ask for at least one."),
+        (["--seeds", "0"], "seeds is 0; ask for at least one."),
+        (["--backend", "ray"], "backend 'ray' needs the package 'ray', which is not installed here; "
+         "install it or use loky."),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["tanp.table4", "tanp.table2"])
+def test_what_cannot_be_had_is_one_sentence(
+    name: str,
+    given: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(checks, "find_spec", lambda package: None if package == "ray" else find_spec(package))
+    assert main(["run", name, "--profile", "quick", "--results", str(tmp_path), *given]) == 2
+    assert capsys.readouterr().err == message + "\n"
+
+
+def test_missing_data_are_said_once_and_only_if_something_is_to_be_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("METAREC_DATA", str(tmp_path / "none"))
+    assert main(["run", "tanp.table4-tuning", "--results", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("lastfm-tanp: ") and "metarec data fetch lastfm-tanp" in said
+    assert said.count("\n") == 1
+    committed = Store(experiments.results_root())
+    records = execute("tanp.table4-tuning", store=committed, quiet=True)
+    assert len(records) == len(committed.read("tanp", "table4-tuning"))

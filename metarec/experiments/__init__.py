@@ -90,11 +90,14 @@ def execute(
 
     `how` are the other arguments of `runner.run_all`; what is measured and not trained has no use for them.
     """
+    from metarec.experiments.checks import check_data, check_device, check_workers
     from metarec.experiments.runner import pick_device, run_all
 
     if profile not in ("quick", "full"):
         raise ProtocolError(f"profile {profile!r} cannot be run; use quick or full.")
     chosen, tracks = experiment(name), _tracks(name, track, seeds)
+    check_device(device)
+    check_workers(**{key: how[key] for key in ("jobs", "max_replicas", "backend") if key in how})
     how |= {"device": device, "redo": redo}
     if profile == "full":
         for needed in chosen.needs:
@@ -102,7 +105,9 @@ def execute(
     if chosen.measure is not None:
         request = Request(profile, tracks, seeds, store, pick_device(device), redo)
         return list(_kept(chosen.measure(request), store))
-    return run_all(plan(name, profile, track, seeds, store), store, **how)
+    runs = plan(name, profile, track, seeds, store)
+    check_data(runs, store, redo=redo)
+    return run_all(runs, store, **how)
 
 
 def _kept(records: Iterator[Record], store: Store) -> Iterator[Record]:

@@ -1,0 +1,61 @@
+"""What is asked of a run, checked before anything is trained: the device, the workers, the data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+
+import torch
+
+from metarec.data import PLANTED, catalog, data_home
+from metarec.errors import ProtocolError
+from metarec.experiments import sameness
+from metarec.experiments.protocol import Run
+from metarec.methods import locate
+from metarec.records import Store
+
+# The package behind each way to spread jobs.
+BACKENDS = {"loky": "joblib", "dask": "distributed", "ray": "ray"}
+
+
+def check_device(name: str) -> None:
+    """`ProtocolError` unless it is `auto`, the CPU, or a GPU that is there."""
+    try:
+        device = torch.device("cpu" if name == "auto" else name)
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in ("cpu", "cuda"):
+        raise ProtocolError(f"device {name!r} is unknown; use auto, cpu, cuda or cuda:N.")
+    seen = torch.cuda.device_count()
+    if device.type == "cuda" and (device.index or 0) >= seen:
+        raise ProtocolError(f"device {name!r} is not there (GPUs that torch sees: {seen}); use auto or cpu.")
+
+
+def check_workers(jobs: int = 1, max_replicas: int = 8, backend: str = "loky") -> None:
+    """`ProtocolError` unless there is something to work with."""
+    for name, number in (("jobs", jobs), ("replicas", max_replicas)):
+        if number < 1:
+            raise ProtocolError(f"{name} is {number}; ask for at least one.")
+    if backend not in BACKENDS:
+        raise ProtocolError(f"backend {backend!r} is unknown; choose from {', '.join(BACKENDS)}.")
+    if find_spec(BACKENDS[backend]) is None:
+        raise ProtocolError(
+            f"backend {backend!r} needs the package {BACKENDS[backend]!r}, which is not installed here; "
+            "install it or use loky."
+        )
+
+
+def check_data(runs: Sequence[Run], store: Store, *, redo: bool) -> None:
+    """`DataError` unless the files are there of every data set that a run yet to be done reads.
+
+    One by one the groups of runs would all fail of it, each with a traceback.
+    """
+    places = {(run.paper, run.experiment) for run in runs}
+    have = {r.key: r for place in places for r in store.read(*place)}
+    for run in runs:
+        kept, place = have.get(run.key), run.protocol
+        done = kept and (not redo or sameness.fresh(locate(run.model)[0], kept.code_hash))
+        if not done and place.dataset not in PLANTED:
+            # Only MovieLens-1M has files beside its own, and it alone has this option.
+            melu = place.data_options.get("fields", "melu") == "melu"
+            catalog.folder(place.dataset, data_home(), extra=melu)
