@@ -92,14 +92,20 @@ def run(args: argparse.Namespace) -> int:
 
 def show(args: argparse.Namespace) -> int:
     """Print mean and sample standard deviation over seeds of each method."""
-    from metarec.experiments import results_root
+    from metarec.experiments import experiment, results_root, tracks_of
 
-    paper, _, name = args.experiment.partition(".")
+    asked, tracks = experiment(args.experiment), tracks_of(args.experiment, args.track)
     store = Store(args.results or results_root())
-    records = [r for r in store.read(paper, name) if args.track in ("both", r.track)]
+    records = [r for r in store.read(asked.paper, asked.name) if r.track in tracks]
     if not records:
-        raise MetarecError(f"no records of {args.experiment} under {store.root}; run `metarec run` first.")
+        raise MetarecError(
+            f"no records of {args.experiment} under {store.root}; run `metarec run {args.experiment}` first."
+        )
+    known = list(dict.fromkeys(m for r in records for m in r.metrics))
     chosen = args.metrics.split(",") if args.metrics else list(records[0].metrics)[:9]
+    for metric in chosen:
+        if metric not in known:
+            raise MetarecError(f"metric {metric!r} is not recorded here; choose from {', '.join(known)}.")
     groups: dict[tuple[str, str], dict[tuple[str, str], list[Record]]] = defaultdict(
         lambda: defaultdict(list)
     )

@@ -199,9 +199,16 @@ def test_obtain_in_its_three_profiles(tmp_path: Path, monkeypatch: pytest.Monkey
         obtain("tanp.clusters", profile="fast")
     with pytest.raises(ProtocolError, match="has no sound track"):
         obtain("tanp.clusters", profile="quick", track="sound")
+    for given, message in (
+        ({"track": "sound"}, "has no sound track; it has published"),
+        ({"track": "publishd"}, "track 'publishd' is unknown"),
+        ({"seeds": 0}, "seeds is 0"),
+    ):
+        with pytest.raises(ProtocolError, match=message):
+            obtain("tanp.clusters", **given)  # type: ignore[arg-type]
     store = Store(tmp_path)
-    run_all([replace(small(0), experiment="clusters", profile="full")], store, quiet=True)
-    records, _ = obtain("tanp.clusters", track="sound")
+    run_all([replace(small(0, track="published"), experiment="clusters", profile="full")], store, quiet=True)
+    records, _ = obtain("tanp.clusters", track="published")
     assert [r.experiment for r in records] == ["clusters"]
 
 
@@ -227,7 +234,7 @@ def test_choice_by_validation_ignores_the_test_scores() -> None:
         best_on_validation(records, "N", ["lr"])
     nan = float("nan")
     assert best_on_validation([found(0.1, nan, 0.9), *records[1:]], "M", ["lr"]) == {"lr": 0.2}
-    with pytest.raises(RecordError, match="every setting tried for 'M' diverged; .* lr"):
+    with pytest.raises(RecordError, match=r"every setting tried for 'M' diverged; .* lr"):
         best_on_validation([found(lr, nan, 0.9) for lr in (0.1, 0.2)], "M", ["lr"])
 
 
@@ -269,6 +276,14 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     run_all([replace(small(s), experiment="table4") for s in (0, 1)], Store(tmp_path), quiet=True)
     assert main(["show", "tanp.table4", "--results", str(tmp_path), "--metrics", "P@5"]) == 0
     assert "±" in capsys.readouterr().out
+    for words, said in (
+        (["tanp"], "experiment 'tanp' is unknown; choose from tanp.table4-tuning, "),
+        (["tanp.tabel4"], "experiment 'tanp.tabel4' is unknown"),
+        (["tanp.clusters", "--track", "sound"], "tanp.clusters has no sound track; it has published."),
+        (["tanp.table4", "--metrics", "P@5,NO"], "metric 'NO' is not recorded here; choose from MAP@10, "),
+    ):
+        assert main(["show", *words, "--results", str(tmp_path)]) == 2
+        assert capsys.readouterr().err.startswith(said)
     assert main(["cite", "tanp"]) == 0
     assert "@inproceedings{lin2021tanp" in capsys.readouterr().out
     assert main(["cite", "nobody"]) == 2

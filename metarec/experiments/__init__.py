@@ -58,11 +58,11 @@ def experiment(name: str) -> Experiment:
 
 def plan(name: str, profile: str, track: str, seeds: int, store: Store) -> list[Run]:
     """The runs of an experiment for `track` (`published`, `sound` or `both`)."""
-    tracks = _tracks(name, track, seeds)
+    tracks = tracks_of(name, track, seeds)
     return experiment(name).runs(Request(profile, tracks, seeds, store))
 
 
-def _tracks(name: str, track: str, seeds: int) -> tuple[str, ...]:
+def tracks_of(name: str, track: str, seeds: int = 1) -> tuple[str, ...]:
     """The tracks asked of an experiment; `ProtocolError` for a track it has not, and for no seeds."""
     if track not in (*TRACKS, "both"):
         raise ProtocolError(f"track {track!r} is unknown; use published, sound or both.")
@@ -95,7 +95,7 @@ def execute(
 
     if profile not in ("quick", "full"):
         raise ProtocolError(f"profile {profile!r} cannot be run; use quick or full.")
-    chosen, tracks = experiment(name), _tracks(name, track, seeds)
+    chosen, tracks = experiment(name), tracks_of(name, track, seeds)
     check_device(device)
     check_workers(**{key: how[key] for key in ("jobs", "max_replicas", "backend") if key in how})
     how |= {"device": device, "redo": redo}
@@ -130,7 +130,7 @@ def obtain(
     chosen = experiment(name)
     if profile == "recorded":
         store = Store(results_root())
-        tracks = chosen.tracks if track == "both" else (track,)
+        tracks = tracks_of(name, track, seeds)
         found = [r for r in store.read(chosen.paper, chosen.name) if r.track in tracks and r.seed < seeds]
         if not found:
             raise RecordError(f"no records of {name} under {store.root}; run `metarec run {name}` first.")
