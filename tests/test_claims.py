@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +199,32 @@ def test_the_best_opponent_is_taken_metric_by_metric(store: Store) -> None:
     np.testing.assert_array_equal(sample.values[..., 0], here.samples["x"].values[..., 0])
     np.testing.assert_array_equal(sample.values[..., 1], here.samples["y"].values[..., 1])
     assert best.missing(here) == ["z"]
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_seed_that_diverged_leaves_the_best_opponent_the_others(nested: bool, store: Store) -> None:
+    records = add_seeds(store, "floor", {"P@5": -0.5}, seeds=3 if nested else 1)
+    for label, lead in (("x", 0.1), ("y", 0.2)):
+        for seed in range(3):
+            score = float("nan") if (label, seed) == ("y", 1) else lead + 0.01 * seed
+            split = f"split {seed}" if nested else "split"
+            records.append(add(store, label, {"P@5": score}, seed=seed, split=split))
+    if nested:
+        records = [replace(r, split_id=f"split {r.seed}") for r in records]
+    sample = BestOf(("floor", "x", "y")).fill(ground(records, store), ["P@5"])
+    assert sample is not None and sample.label == "the best baseline (y)"
+    assert sample.seeds == (0, 2) and sample.values.mean((1, 2)) == pytest.approx([0.2, 0.22])
+
+
+def test_the_best_opponent_has_a_value_and_a_seed_in_common(store: Store) -> None:
+    nan = float("nan")
+    records = add_seeds(store, "ranker", {"P@5": 0.3, "MAE": nan}, base=0.0)
+    records += add_seeds(store, "x", {"P@5": 0.1, "MAE": 0.9}, base=0.0)
+    sample = BestOf(("ranker", "x")).fill(ground(records, store), ["P@5", "MAE"])
+    assert sample is not None and sample.values[..., 1].mean() == pytest.approx(0.9, abs=0.05)
+    apart = [r for r in records if (r.method == "x") == (r.seed < 2)]
+    with pytest.raises(RecordError, match="'the best baseline' is common to all; run more seeds"):
+        BestOf(("ranker", "x")).fill(ground(apart, store), ["P@5"])
 
 
 # --- what is missing

@@ -160,20 +160,28 @@ class BestOf:
         return [label for label in self.at(ground) if label not in ground.samples]
 
     def fill(self, ground: Ground, metrics: Sequence[str]) -> st.Sample | None:
-        """A sample put together metric by metric, from those that were run."""
+        """A sample put together metric by metric, from those that were run, over the seeds they all have.
+
+        A method recorded once (a floor) stands beside every seed where all are on one split. One without a
+        value of a metric is never its best.
+        """
         there = [s for label in self.at(ground) if (s := ground.sample(label, metrics)) is not None]
         if not there:
             return None
-        longest = max(there, key=lambda s: len(s.seeds))
-        if any(len(s.seeds) > 1 and s.seeds != longest.seeds for s in there):
-            raise RecordError(f"the methods behind {self.name!r} have unlike seeds; run them with the same.")
-        shape = longest.values.shape
-        values = np.stack([np.broadcast_to(s.values, shape) for s in there])
-        sign = np.array([st.direction(m) for m in metrics])
-        best = (st.nan_mean(values, axis=(1, 2)) * sign).argmax(0)
+        nested = len({split for s in there for split in s.splits}) > 1
+        seeded = [s for s in there if nested or len(s.seeds) > 1] or there[:1]
+        cut = {s.label: s for s in st.on_shared_seeds(seeded)}
+        first = cut[seeded[0].label]
+        if not first.seeds:
+            raise RecordError(
+                f"no seed of the methods behind {self.name!r} is common to all; run more seeds."
+            )
+        values = np.stack([np.broadcast_to(cut.get(s.label, s).values, first.values.shape) for s in there])
+        merit = st.nan_mean(values, axis=(1, 2)) * [st.direction(m) for m in metrics]
+        best = np.where(np.isnan(merit), -np.inf, merit).argmax(0)
         chosen = np.stack([values[k, ..., m] for m, k in enumerate(best)], -1)
         label = f"{self.name} ({', '.join(there[k].label for k in np.unique(best))})"
-        return replace(longest, label=label, metrics=tuple(metrics), values=chosen)
+        return replace(first, label=label, metrics=tuple(metrics), values=chosen)
 
 
 @dataclass(frozen=True)
