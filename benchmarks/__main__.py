@@ -39,27 +39,47 @@ def main(arguments: Sequence[str] | None = None) -> Path:
     parser.add_argument("--parts", help=f"some of {','.join(PARTS)} (default: all)")
     parser.add_argument("--tiny", action="store_true", help="sizes of a test, nothing compiled: no meaning")
     args = parser.parse_args(arguments)
+    parts = args.parts.split(",") if args.parts else [p for p in PARTS if not (args.tiny and p == "compiled")]
+    if strange := [p for p in parts if p not in PARTS]:
+        parser.error(f"no part is named {strange[0]!r}; choose from {', '.join(PARTS)}")
     torch.set_num_threads(args.threads)
     keep_freed()  # as in a training, for the loops too
     device, started = torch.device(args.device), time.perf_counter()
     about = describe(device)
+    path = args.out / f"{file_name(about)}.json"
+    rows: list[Row] = []
+    try:
+        with cold_compiler():
+            for part in parts:
+                rows += _measure(part, device, TINY if args.tiny else Size())
+    except BaseException:
+        if rows:  # what is measured is not lost to a later part, nor does it write over a whole file
+            print(f"{part!r} was not finished; the parts before it are kept aside.", file=sys.stderr)
+            _write(path.with_stem(f"{path.stem}-unfinished"), about, rows, started)
+        raise
+    _write(path, about, rows, started)
+    return path
+
+
+def _measure(part: str, device: torch.device, size: Size) -> list[Row]:
+    """The rows of one part, each printed as it is measured."""
     rows = []
-    parts = args.parts.split(",") if args.parts else [p for p in PARTS if not (args.tiny and p == "compiled")]
-    with cold_compiler():
-        for part in parts:
-            for row in PARTS[part](device, TINY if args.tiny else Size()):
-                rows.append(row)
-                print(line(row), file=sys.stderr, flush=True)
+    for row in PARTS[part](device, size):
+        rows.append(row)
+        print(line(row), file=sys.stderr, flush=True)
+    return rows
+
+
+def _write(path: Path, about: dict[str, Any], rows: Sequence[Row], started: float) -> None:
+    """The rows with the machine's description; `started` is the `time.perf_counter()` of the beginning."""
     found = {
         "machine": {**about, "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")},
         "seconds": round(time.perf_counter() - started, 1),
         "rows": [_rounded(row) for row in rows],
     }
-    path = args.out / f"{file_name(about)}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print(f"{path}, {found['seconds']} s", file=sys.stderr)
-    return path
 
 
 def file_name(about: dict[str, Any]) -> str:

@@ -18,7 +18,7 @@ from unittest.mock import patch
 import numpy as np
 import torch
 
-STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+CPUINFO, STATUS, RESET = (Path("/proc", name) for name in ("cpuinfo", "self/status", "self/clear_refs"))
 
 
 def describe(device: torch.device) -> dict[str, Any]:
@@ -132,7 +132,7 @@ def peak(device: torch.device) -> Iterator[dict[str, float | None]]:
         found["mib"] = (torch.cuda.max_memory_allocated(device) - held) / 2**20
         return
     gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)  # hand free memory back, so that it counts when it is used again
+    _hand_back()
     try:
         RESET.write_text("5")
     except OSError:
@@ -142,6 +142,13 @@ def peak(device: torch.device) -> Iterator[dict[str, float | None]]:
     before = _resident("VmRSS")
     yield found
     found["mib"] = (_resident("VmHWM") - before) / 2**10
+
+
+def _hand_back() -> None:
+    """Give free memory back to the system, so that it counts when it is used again; glibc alone can."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def _resident(name: str) -> float:
@@ -156,7 +163,8 @@ def _wait(device: torch.device) -> None:
 
 
 def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
+    """The processor's own name where the system tells it (Linux), else its kind."""
+    for line in CPUINFO.read_text().splitlines() if CPUINFO.exists() else ():
         if line.startswith("model name"):
             return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections.abc import Iterator
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -13,8 +14,8 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import planted
-from benchmarks.__main__ import main
+from benchmarks import machine, planted
+from benchmarks.__main__ import PARTS, main
 from benchmarks.cases import TINY, Case, LoopRun, cases
 from benchmarks.machine import alternate, peak
 from benchmarks.stacks import Training, flops, products
@@ -106,6 +107,41 @@ def test_peak_memory_sees_what_a_block_holds_for_a_moment() -> None:
         held = torch.ones(32 * 2**20)
         del held
     assert 120 <= found["mib"] <= 200
+
+
+def test_a_machine_without_linux_is_described_and_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "CPUINFO", tmp_path / "none")
+    monkeypatch.setattr(machine, "RESET", tmp_path / "none" / "either")
+    monkeypatch.setattr(machine.ctypes, "CDLL", lambda _: object())  # a C library without malloc_trim
+    assert machine.describe(CPU)["processor"]
+    with peak(CPU) as found:
+        pass
+    assert found == {"mib": None}
+
+
+def test_a_part_that_fails_loses_none_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object) -> Iterator[dict[str, str]]:
+        yield {"what": "rate"}
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setitem(PARTS, "speed", lambda *_: iter([{"what": "speed"}]))
+    monkeypatch.setitem(PARTS, "rate", broken)
+    arguments = ["--device", "cpu", "--threads", "1", "--out", str(tmp_path), "--parts"]
+    whole = main([*arguments, "speed"])
+    before = whole.read_text(encoding="utf-8")
+    with pytest.raises(RuntimeError, match="out of memory"):
+        main([*arguments, "speed,rate"])
+    aside = whole.with_stem(f"{whole.stem}-unfinished")
+    assert json.loads(aside.read_text(encoding="utf-8"))["rows"] == [{"what": "speed"}]
+    assert whole.read_text(encoding="utf-8") == before
+    assert "'rate' was not finished" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([*arguments, "speed,foo"])
+    assert "no part is named 'foo'; choose from speed, rate, " in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
@@ -60,6 +61,8 @@ def folder(tmp_path: Path) -> Path:
 
 def test_processors_come_first_and_names_are_short(folder: Path) -> None:
     assert [m.name for m in timings.read(folder)] == ["2 CPU cores", "Some GPU"]
+    (folder / "cpu.json").rename(folder / "cpu-unfinished.json")
+    assert [m.name for m in timings.read(folder)] == ["Some GPU"], "what was broken off is no measurement"
     with pytest.raises(RecordError, match="make bench"):
         timings.read(folder / "none")
 
@@ -139,3 +142,7 @@ def test_measurements_of_the_repository_and_of_unknown_profiles(monkeypatch: Any
         experiments.measurements("fast")
     with pytest.raises(MetarecError, match="the benchmark failed"):
         experiments.measurements("quick", device="no-such-device")
+    killed = CompletedProcess([], -9, "", "\n")
+    monkeypatch.setattr(experiments.subprocess, "run", lambda *_, **__: killed)
+    with pytest.raises(MetarecError, match="the benchmark failed: it ended with status -9"):
+        experiments.measurements("quick")

@@ -33,5 +33,6 @@ def measurements(profile: str, device: str = "auto") -> Path:
     command += ["--tiny"] if profile == "quick" else []
     done = subprocess.run(command, cwd=root, capture_output=True, encoding="utf-8")
     if done.returncode:
-        raise MetarecError(f"the benchmark failed: {done.stderr.strip().splitlines()[-1]}")
+        said = done.stderr.strip().splitlines() or [f"it ended with status {done.returncode}"]
+        raise MetarecError(f"the benchmark failed: {said[-1]}")
     return out

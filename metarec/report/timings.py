@@ -54,9 +54,9 @@ class Spread(NamedTuple):
 
 
 def read(folder: Path) -> list[Measured]:
-    """Every measurement in a folder, CPUs before GPUs; `RecordError` if there is none."""
+    """Every finished measurement in a folder, CPUs before GPUs; `RecordError` if there is none."""
     found = []
-    for path in sorted(folder.glob("*.json")):
+    for path in sorted(p for p in folder.glob("*.json") if not p.stem.endswith("-unfinished")):
         content = json.loads(path.read_text(encoding="utf-8"))
         found.append(Measured(content["machine"], content["rows"], content["seconds"]))
     if not found:
