@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import same_numbers
 from made_records import add
 
 from metarec.experiments import sameness
@@ -46,3 +47,12 @@ def test_a_link_needs_every_run_and_every_number(tmp_path: Path) -> None:
         links, differing = compare(old, apart, modules)
         assert not links and differing[0].startswith(f"{MODULE}: 1 of 2 runs")
     assert compare({run.key: run}, new, modules)[0] == []
+
+
+def test_folders_may_have_spaces_in_their_names(tmp_path: Path) -> None:
+    code = tmp_path / "older code"
+    (code / "metarec").mkdir(parents=True)
+    (code / "metarec" / "__main__.py").write_text("import sys\nopen(sys.argv[-1], 'w').write(sys.argv[-2])\n")
+    assert same_numbers._start(code, tmp_path / "a $HOME", ["one", "the other"]).wait() == 0
+    for name in ("one", "the other"):
+        assert (code / name).read_text() == str(tmp_path / "a $HOME")

@@ -15,6 +15,7 @@ what only real data or a GPU would reach is not compared.
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -58,7 +59,8 @@ def _checkout(commit: str, folder: Path) -> Path:
 
 def _start(code: Path, root: Path, chosen: Sequence[str]) -> subprocess.Popen[bytes]:
     """Experiments of one version, in a process of its own."""
-    each = [f"{sys.executable} -m metarec run {name} {' '.join(QUICK)} --results {root}" for name in chosen]
+    command = [sys.executable, "-m", "metarec", "run", *QUICK, "--results", str(root)]
+    each = [shlex.join([*command, name]) for name in chosen]  # a folder's name may hold a space
     environment = {**os.environ, "PYTHONPATH": str(code), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(["bash", "-euc", "\n".join(each)], cwd=code, env=environment)
 
