@@ -49,6 +49,14 @@ def test_a_link_needs_every_run_and_every_number(tmp_path: Path) -> None:
     assert compare({run.key: run}, new, modules)[0] == []
 
 
+def test_times_are_not_compared(tmp_path: Path) -> None:
+    made = [
+        add(Store(tmp_path), name, {"P@5": 0.5}, extra=extra)
+        for name, extra in (("a", {}), ("b", {"ms": [1.0]}))
+    ]
+    assert [r.method for r in same_numbers._untimed({r.key: r for r in made}).values()] == ["a"]
+
+
 def test_folders_may_have_spaces_in_their_names(tmp_path: Path) -> None:
     code = tmp_path / "older code"
     (code / "metarec").mkdir(parents=True)
