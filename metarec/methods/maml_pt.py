@@ -16,7 +16,6 @@ import torch
 
 from metarec.adaptation import pointwise_loss
 from metarec.data.schema import Schema
-from metarec.errors import ProtocolError
 from metarec.layers.mlp import MLP
 from metarec.methods.base import Stage, Terms
 from metarec.methods.melu import MeLU, MeLUOptions
@@ -51,8 +50,6 @@ class MAMLPT(MeLU):
     def __init__(self, schema: Schema, **options: Any):
         super().__init__(schema, **options)
         o: MAMLPTOptions = self.options
-        if o.pretraining not in ("cold", "full", "none"):
-            raise ProtocolError(f"pretraining={o.pretraining!r} is unknown; use 'cold', 'full' or 'none'.")
         if o.pretraining != "none" and o.reinit_head:
             self.pretrained_head = MLP((self.encoder.d_out, *o.hidden, 1))
 

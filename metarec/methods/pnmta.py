@@ -20,7 +20,6 @@ from typing import Any, ClassVar, Literal
 from torch import Tensor
 
 from metarec.data.schema import Schema
-from metarec.errors import ProtocolError
 from metarec.layers.embedding import Blocks
 from metarec.layers.modulators import (
     BiasShape,
@@ -67,8 +66,6 @@ class PNMTA(MAMLPT):
     def __init__(self, schema: Schema, **options: Any):
         super().__init__(schema, **options)
         o: PNMTAOptions = self.options
-        if o.task_members not in ("all", "support"):
-            raise ProtocolError(f"task_members={o.task_members!r} is unknown; use 'all' or 'support'.")
         d_pair = self.encoder.d_out
         self.frozen = o.encoder_modulator != "none" and not o.train_encoder
         self.encoder_modulator = EncoderModulator(o.encoder_modulator, self.encoder.tables(), o.bias_shape)
