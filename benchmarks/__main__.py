@@ -18,6 +18,7 @@ import torch
 from benchmarks import anatomy, cases, growth
 from benchmarks.cases import TINY, Row, Size
 from benchmarks.machine import cold_compiler, describe
+from metarec.device import pick_device
 from metarec.memory import keep_freed
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "benchmarks"
@@ -33,7 +34,7 @@ PARTS: dict[str, Callable[[torch.device, Size], Iterator[Row]]] = {
 
 def main(arguments: Sequence[str] | None = None) -> Path:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the JSON files")
     parser.add_argument("--parts", help=f"some of {','.join(PARTS)} (default: all)")
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> Path:
         parser.error(f"no part is named {strange[0]!r}; choose from {', '.join(PARTS)}")
     torch.set_num_threads(args.threads)
     keep_freed()  # as in a training, for the loops too
-    device, started = torch.device(args.device), time.perf_counter()
+    device, started = pick_device(args.device), time.perf_counter()
     about = describe(device)
     path = args.out / f"{file_name(about)}.json"
     rows: list[Row] = []

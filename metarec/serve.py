@@ -18,6 +18,7 @@ from torch import Tensor
 
 from metarec import metrics
 from metarec.data import Ratings, Schema
+from metarec.device import pick_device
 from metarec.errors import MetarecError, ProtocolError
 from metarec.methods import Method, initialised, make
 from metarec.selection import Selection
@@ -140,25 +141,13 @@ def learn(
         raise ProtocolError(
             "the oracle only looks up labels of the table, so it has none for newcomers; use another method."
         )
-    place = _device(device)
+    place = pick_device(device)
     splits = splits if splits is not None else make_episodes(ratings, "tanp")
     with initialised(seed):
         method = make(model, Schema.of(ratings), **options)
     _warn_of_pooling(model, method)
     trained = train([method], splits, [seed], Selection("last"), device=place, dtype=dtype, progress=progress)
     return Recommender(trained.stack.method(0), ratings, splits, trained.history[0], place, dtype)
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        place = torch.device(name)
-    except RuntimeError:
-        raise ProtocolError(f"device {name!r} is unknown; use auto, cpu, cuda or cuda:N.") from None
-    if place.type == "cuda" and (place.index or 0) >= torch.cuda.device_count():
-        raise ProtocolError(f"device {name!r}: there is no such GPU here; use auto or cpu.")
-    return place
 
 
 def _warn_of_pooling(model: str, method: Method) -> None:

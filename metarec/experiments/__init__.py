@@ -90,20 +90,21 @@ def execute(
 
     `how` are the other arguments of `runner.run_all`; what is measured and not trained has no use for them.
     """
-    from metarec.experiments.checks import check_data, check_device, check_workers
-    from metarec.experiments.runner import pick_device, run_all
+    from metarec.device import pick_device
+    from metarec.experiments.checks import check_data, check_workers
+    from metarec.experiments.runner import run_all
 
     if profile not in ("quick", "full"):
         raise ProtocolError(f"profile {profile!r} cannot be run; use quick or full.")
     chosen, tracks = experiment(name), tracks_of(name, track, seeds)
-    check_device(device)
+    found = pick_device(device)
     check_workers(**{key: how[key] for key in ("jobs", "max_replicas", "backend") if key in how})
     how |= {"device": device, "redo": redo}
     if profile == "full":
         for needed in chosen.needs:
             execute(needed, profile=profile, track="both", seeds=seeds, store=store, **how)
     if chosen.measure is not None:
-        request = Request(profile, tracks, seeds, store, pick_device(device), redo)
+        request = Request(profile, tracks, seeds, store, found, redo)
         return list(_kept(chosen.measure(request), store))
     runs = plan(name, profile, track, seeds, store)
     check_data(runs, store, redo=redo)

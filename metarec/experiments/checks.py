@@ -1,11 +1,9 @@
-"""What is asked of a run, checked before anything is trained: the device, the workers, the data."""
+"""What is asked of a run, checked before anything is trained: the workers, the data."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib.util import find_spec
-
-import torch
 
 from metarec.data import PLANTED, catalog, data_home
 from metarec.errors import ProtocolError
@@ -16,19 +14,6 @@ from metarec.records import Store
 
 # The package behind each way to spread jobs.
 BACKENDS = {"loky": "joblib", "dask": "distributed", "ray": "ray"}
-
-
-def check_device(name: str) -> None:
-    """`ProtocolError` unless it is `auto`, the CPU, or a GPU that is there."""
-    try:
-        device = torch.device("cpu" if name == "auto" else name)
-    except RuntimeError:
-        device = None
-    if device is None or device.type not in ("cpu", "cuda"):
-        raise ProtocolError(f"device {name!r} is unknown; use auto, cpu, cuda or cuda:N.")
-    seen = torch.cuda.device_count()
-    if device.type == "cuda" and (device.index or 0) >= seen:
-        raise ProtocolError(f"device {name!r} is not there (GPUs that torch sees: {seen}); use auto or cpu.")
 
 
 def check_workers(jobs: int = 1, max_replicas: int = 8, backend: str = "loky") -> None:

@@ -16,6 +16,7 @@ import torch
 from tqdm import tqdm
 
 from metarec.data import Ratings, Schema
+from metarec.device import pick_device
 from metarec.errors import MetarecError
 from metarec.experiments import provenance, sameness
 from metarec.experiments.backends import spread
@@ -30,13 +31,6 @@ from metarec.tasks import Splits
 from metarec.training import Trained, steps, train
 
 Finished = tuple[Record, dict[str, np.ndarray]]
-
-
-def pick_device(name: str = "auto") -> torch.device:
-    """`auto` is the GPU when there is one."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
 
 
 def run_all(

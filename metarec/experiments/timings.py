@@ -29,7 +29,7 @@ def measurements(profile: str, device: str = "auto") -> Path:
         raise MetarecError(f"{root} has no benchmarks; measure in a checkout of the project.")
     out = kept if profile == "full" else Path(tempfile.mkdtemp(prefix="metarec-benchmarks-"))
     command = [sys.executable, "-m", "benchmarks", "--out", str(out)]
-    command += ["--device", device] if device != "auto" else []
+    command += ["--device", device]
     command += ["--tiny"] if profile == "quick" else []
     done = subprocess.run(command, cwd=root, capture_output=True, encoding="utf-8")
     if done.returncode:
