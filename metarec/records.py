@@ -107,7 +107,10 @@ class Store:
         users = list(per_user) if per_user is not None else [None] * len(records)
         if not records:
             return
-        path = self.path(records[0].paper, records[0].experiment)
+        places = {(r.paper, r.experiment) for r in records}
+        if len(places) > 1:
+            raise RecordError(f"records of {len(places)} experiments were given at once; add those of each.")
+        path = self.path(*places.pop())
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(str(path.parent / f".{path.name}.lock")):
             self._write_users(path.with_suffix(".parquet"), records, users)
@@ -146,12 +149,12 @@ class Store:
                 size = len(next(iter(columns.values())))
                 head = {"key": [record.key] * size, "task": np.arange(size, dtype=np.int32)}
                 frames.append(pd.DataFrame({**head, **columns}))
+        if path.exists():  # what a record had before goes with it, whether the new one has any or not
+            old = pd.read_parquet(path)
+            frames.insert(0, old[~old["key"].isin([r.key for r in records])])
         if not frames:
             return
         new = pd.concat(frames, ignore_index=True)
-        if path.exists():
-            old = pd.read_parquet(path)
-            new = pd.concat([old[~old["key"].isin(new["key"].unique())], new], ignore_index=True)
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
         new.astype({"key": "category"}).to_parquet(temporary, index=False, compression="zstd")
         os.replace(temporary, path)

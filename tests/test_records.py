@@ -51,6 +51,13 @@ def test_the_same_key_replaces_and_another_seed_adds(tmp_path: Path) -> None:
     store.add(record(0, 0.3), {"P@5": np.array([0.3])})
     assert sorted((r.seed, r.metrics["P@5"]) for r in store.read("tanp", "table4")) == [(0, 0.3), (1, 0.2)]
     assert len(store.per_user("tanp", "table4")) == 2
+    store.add(record(1, 0.4))
+    assert store.per_user("tanp", "table4", [record(1).key]).empty, "users of the record that is gone"
+
+
+def test_records_of_two_experiments_are_not_put_in_one_file(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match="2 experiments"):
+        Store(tmp_path).add_all([record(), replace(record(), experiment="fig5")])
 
 
 def _add(where: tuple[str, int]) -> None:
