@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.experiment is None:
         for name, e in names().items():
-            print(f"{name:24} {' '.join((e.runs.__doc__ or '').splitlines()[:1])}")
+            print(f"{name:24} {e.about}")
         return 0
     quick = args.profile == "quick"
     root = args.results or (scratch_root().parent / "quick" if quick else results_root())

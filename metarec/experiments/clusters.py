@@ -31,7 +31,7 @@ VECTORS, RATINGS = "User vectors", "Ratings less the item's mean"
 
 
 def measure_clusters(request: Request) -> Iterator[Record]:
-    """For each seed, both kinds of data: the best silhouette, its $k$, and the 95th percentile by chance."""
+    """Section 1: groups of users, in two kinds of data, against chance: silhouette, $k$, 95th percentile."""
     runs = [r for r in fig8(request) if r.label == PANELS[-1].label]
     ratings = runs[0].protocol.ratings()
     place = Measurement("pnmta", "clusters", __name__, request.profile, device=request.device)

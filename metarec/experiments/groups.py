@@ -118,7 +118,7 @@ def planted(seed: int, n_users: int) -> Ratings:
 
 
 def measure_fig2(request: Request) -> Iterator[Record]:
-    """Train the four settings for each seed; errors by group and by number of steps; lines for seed 0."""
+    """Fig 2: the four settings for each seed; errors by group and by number of steps; lines for seed 0."""
     quick = request.profile == "quick"
     place = Measurement("pnmta", "fig2", __name__, request.profile, "sound", request.device)
     for seed in range(request.seeds):

@@ -41,7 +41,7 @@ TIMED: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def measure_table45(request: Request) -> Iterator[Record]:
-    """Count and time, on the fields of both data sets; nothing is trained to an end."""
+    """Tables 4 and 5: counts and times, on the fields of both data sets; nothing is trained to an end."""
     quick = request.profile == "quick"
     place = Measurement("pnmta", "table45", __name__, request.profile, device=request.device)
     for dataset in ("ml-1m",) if quick else ("ml-1m", "book-crossing"):

@@ -44,6 +44,12 @@ class Experiment:
     needs: tuple[str, ...] = ()
     measure: Callable[[Request], Iterator[Record]] | None = None
 
+    @property
+    def about(self) -> str:
+        """One line for a list: the first of the docstring of what plans the runs, or measures."""
+        source = self.measure if self.measure is not None and self.runs is no_runs else self.runs
+        return (source.__doc__ or "").partition("\n")[0]
+
 
 def no_runs(request: Request) -> list[Run]:
     """The grid of an experiment that trains none: its `measure` makes the records."""

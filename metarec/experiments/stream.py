@@ -35,7 +35,7 @@ SHOWN = 400  # places of a stream in the picture
 
 
 def measure_fig1(request: Request) -> Iterator[Record]:
-    """For each data set, seed and state of the network: what one user's rows are worth."""
+    """Fig 1: for each data set, seed and state of the network, what one user's rows are worth."""
     quick = request.profile == "quick"
     place = Measurement("pnmta", "fig1", __name__, request.profile, "sound", request.device)
     for dataset in ("ml-1m",) if quick else ("ml-1m", "book-crossing"):
