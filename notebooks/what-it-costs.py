@@ -135,16 +135,16 @@ timing_figures.support(measured)
 #
 # A GPU adds up in another order, and over thousands of steps the last digit can become the first. Do conclusions depend on it? The largest
 # support of [Figure 4](pnmta/fig4-support-size.ipynb) is the setting of [Table 2](pnmta/table2-comparison.ipynb): the same users, settings
-# and seeds, and the one was trained on a CPU, the other on a GPU.
+# and seeds, the one trained on a CPU, the other for the most part on a GPU.
 
 # %%
 devices.agreement(*devices.trained_twice(Store(results_root())))
 
 # %% [markdown]
 # MeLU, whose searched step sizes are small, agrees to the fourth decimal and beyond. PNMTA, whose searched inner step is a hundred times
-# as large, does not retrace its path: rounding grows from step to step, validation picks other epochs, and a seed ends up to two
-# hundredths elsewhere. Its runs on two devices differ like two seeds, so only means over seeds mean anything; they differ by no more than
-# about the scatter of single seeds.
+# as large, does not retrace its path: rounding grows from step to step, validation picks other epochs, and a seed ends
+# elsewhere, by a hundredth and, without pretraining, by as much as five. Its runs on two devices differ like two seeds, so only means over
+# seeds mean anything.
 #
 # ## What the tables took
 #
@@ -162,8 +162,9 @@ devices.elapsed(
 )
 
 # %% [markdown]
-# Not in it are MetaHIN, whose graph differs from seed to seed so that nothing can be stacked, and TaNP, whose step has been made faster
-# since, so that its rows were made anew. Both were trained on two CPU cores.
+# Not in it are MetaHIN, whose graph differs from seed to seed so that nothing can be stacked; TaNP, whose step has been made faster since;
+# and pretrained seeds whose splits ask for a step more than the others of their stack, which are no longer stacked with them. These were
+# trained on two CPU cores.
 #
 # ## Aims and measurements
 #

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -57,9 +58,11 @@ def agreement(one: Sequence[Record], other: Sequence[Record], metric: str = "MAE
         values.append({**about, "low": found.low, "high": found.high, "largest": largest, "seeds": spread})
     names = [_device(side[shared[0]]) for side in (first, second)]
     caption = f"{metric} of the same runs on two devices"
+    counts = sorted(Counter(key[:2] for key in shared).values())
+    span = " to ".join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))
     notes = [
-        f"{len({key[2] for key in shared})} seeds. Differences are by seed, second less first; the last "
-        "column is the standard deviation over seeds on the first device."
+        f"{span} seeds a method. Differences are by seed, second less first; the last column is the standard "
+        "deviation over the same seeds on the first device."
     ]
     columns = [*names, "Difference", "Largest of a seed", "Seeds scatter by"]
     rendered = html.table(columns, sections, caption=caption, corner="Method", kind="results", notes=notes)

