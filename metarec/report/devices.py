@@ -61,10 +61,10 @@ def agreement(one: Sequence[Record], other: Sequence[Record], metric: str = "MAE
     counts = sorted(Counter(key[:2] for key in shared).values())
     span = " to ".join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))
     notes = [
-        f"{span} seeds a method. Differences are by seed, second less first; the last column is the standard "
-        "deviation over the same seeds on the first device."
+        f"{span} seeds a method. Differences are by seed, second less first: their mean and the largest. The "
+        "last column is the standard deviation over the same seeds on the first device."
     ]
-    columns = [*names, "Difference", "Largest of a seed", "Seeds scatter by"]
+    columns = [*names, "Difference", "Largest", "Seeds scatter by"]
     rendered = html.table(columns, sections, caption=caption, corner="Method", kind="results", notes=notes)
     return html.Html(rendered, caption, pd.DataFrame(values))
 
