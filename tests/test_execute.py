@@ -7,6 +7,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from made_records import add
@@ -33,6 +34,14 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Request]:
     made = Experiment("tanp", "made", no_runs, ("published",), measure=measure)
     monkeypatch.setattr(experiments, "names", lambda: {"tanp.made": made})
     return seen
+
+
+def test_a_measurement_that_is_kept_keeps_its_users(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    kept = add(store, "first", {"P@5": 0.1})
+    store.add(kept, {"P@5": np.array([0.1])})
+    assert list(experiments._kept(iter([kept]), store)) == [kept]
+    assert len(store.per_user(kept.paper, kept.experiment, [kept.key])) == 1
 
 
 def test_an_interrupted_measurement_keeps_what_it_has_recorded(asked: list[Request], tmp_path: Path) -> None:

@@ -112,9 +112,13 @@ def execute(
 
 
 def _kept(records: Iterator[Record], store: Store) -> Iterator[Record]:
-    """The records, each added to the store before the next is made: an interruption costs only that one."""
+    """The records, each added to the store before the next is made: an interruption costs only that one.
+
+    One that stands there already, with all that belongs to it, is left alone.
+    """
     for record in records:
-        store.add(record)
+        if record not in store.read(record.paper, record.experiment):
+            store.add(record)
         yield record
 
 
