@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from metarec.data.ratings import Field, Kind, Ratings, from_frame
+from metarec.data.frames import from_frame
+from metarec.data.ratings import Field, Kind, Ratings
 from metarec.tasks import Episodes, Splits, cold_start_episodes
 
 # Fields of MovieLens-1M: values, and how often an item has 1, 2, ... of them.

@@ -21,7 +21,7 @@ def predict(
     seeds: Sequence[int],
     params: dict[str, Tensor] | None = None,
     *,
-    sample: bool = True,
+    sample: bool = False,
     chunk: int = 512,
 ) -> Tensor:
     """Scores `[K, tasks, n_query]` of every replica on its tasks; the query's labels are never handed over.

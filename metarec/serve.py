@@ -25,9 +25,6 @@ from metarec.selection import Selection
 from metarec.tasks import Episodes, EpisodeTensors, Query, Splits, Support, make_episodes
 from metarec.training import Progress, train
 
-# Options by which a method pools over the items asked for, and what asks it not to.
-_POOLS_QUERY = {("task_members", "all"): "task_members='support'", ("pool", "task"): "pool='item'"}
-
 
 @dataclass(frozen=True, eq=False)
 class Recommender:
@@ -145,20 +142,14 @@ def learn(
     splits = splits if splits is not None else make_episodes(ratings, "tanp")
     with initialised(seed):
         method = make(model, Schema.of(ratings), **options)
-    _warn_of_pooling(model, method)
+    if mend := method.pools_query():
+        warnings.warn(
+            f"{model} pools over all items it is asked for, so its scores hang on the catalogue; pass "
+            f"{mend} for scores that do not.",
+            stacklevel=2,
+        )
     trained = train([method], splits, [seed], Selection("last"), device=place, dtype=dtype, progress=progress)
     return Recommender(trained.stack.method(0), ratings, splits, trained.history[0], place, dtype)
-
-
-def _warn_of_pooling(model: str, method: Method) -> None:
-    given = getattr(method, "options", None)
-    for (option, value), mend in _POOLS_QUERY.items():
-        if getattr(given, option, None) == value and getattr(given, "predictor_modulator", "") != "none":
-            warnings.warn(
-                f"{model} pools over all items it is asked for, so its scores hang on the catalogue; pass "
-                f"{mend} for scores that do not.",
-                stacklevel=3,
-            )
 
 
 def taste_hits(

@@ -53,6 +53,7 @@ def train(
     *,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
+    sample: bool = False,
     checkpoint: Path | None = None,
     checkpoint_seconds: float = 20.0,
     progress: Progress | None = None,
@@ -60,11 +61,11 @@ def train(
     """Train `methods[k]` with seed `seeds[k]`, all as one program; a lone method is trained in place.
 
     `splits` is one for all replicas or one each, alike as `steps` tells. `evaluate(scores, episodes)` gives
-    per-task metrics `[K, tasks]`. With `checkpoint`, an interrupted run goes on where its last checkpoint
-    stood and, on a CPU, ends with the same bits. Raises `ProtocolError` on settings that cannot be trained
-    together.
+    per-task metrics `[K, tasks]` of scores made with or without `sample` (see `predict`). With `checkpoint`,
+    an interrupted run goes on where its last checkpoint stood and, on a CPU, ends with the same bits. Raises
+    `ProtocolError` on settings that cannot be trained together.
     """
-    run = _Run(methods, splits, seeds, selection, evaluate, torch.device(device), dtype)
+    run = _Run(methods, splits, seeds, selection, evaluate, torch.device(device), dtype, sample)
     return run.go(checkpoint, checkpoint_seconds, progress)
 
 
@@ -94,6 +95,7 @@ class _Run:
         evaluate: Evaluate | None,
         device: torch.device,
         dtype: torch.dtype,
+        sample: bool,
     ):
         if len(methods) != len(seeds):
             raise ProtocolError(f"{len(methods)} methods for {len(seeds)} seeds; give one each.")
@@ -105,7 +107,8 @@ class _Run:
             method.to(dtype).fit(seed_splits.train)
         if len(methods) > 1 and len({steps(*pair) for pair in zip(methods, each, strict=True)}) > 1:
             raise ProtocolError("replicas need stages of as many steps; train those of other splits apart.")
-        self.seeds, self.selection, self.evaluate_fn = list(seeds), selection, evaluate
+        self.seeds, self.selection = list(seeds), selection
+        self.evaluate_fn, self.sample = evaluate, sample
         self.device, self.stages = device, methods[0].stages()
         if selection.rule == "valid" and self.stages and 0 < self.stages[-1].epochs < selection.every:
             raise ProtocolError("selection on validation never comes: `every` is larger than the epochs.")
@@ -185,7 +188,7 @@ class _Run:
         """Mean metrics `[K]` of the present parameters on a split."""
         data = self.test if split == "test" else self.valid
         assert self.evaluate_fn is not None
-        metrics = self.evaluate_fn(predict(self.stack, data, self.seeds), data)
+        metrics = self.evaluate_fn(predict(self.stack, data, self.seeds, sample=self.sample), data)
         return {name: value.nanmean(-1) for name, value in metrics.items()}
 
     def _exhausted(self) -> bool:

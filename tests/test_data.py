@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from metarec.data import Field, Ratings, from_frame, load, make_field
+from metarec.data.frames import pack_field
 from metarec.data.lastfm import SPLITS, tanp_tasks, tanp_user_order
-from metarec.data.ratings import pack_field
 from metarec.data.reading import Column, Table
 from metarec.errors import DataError, MetarecError
 

@@ -81,7 +81,7 @@ def test_prediction_stays_on_its_device(name: str) -> None:
     batch = data.batch(torch.arange(len(data), device=DEVICE)[None])
     with OnDevice():
         scores = stacked.call("predict", batch.support, batch.query, {})
-    assert scores.shape == predict(stacked, data, [0]).shape == (1, len(data), data.width_query)
+    assert scores.shape == predict(stacked, data, [0], sample=True).shape == (1, len(data), data.width_query)
 
 
 def test_the_watch_objects_to_the_host_and_to_reading_a_number() -> None:

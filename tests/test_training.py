@@ -42,10 +42,11 @@ def fit(
     seeds: list[int],
     splits: Splits | list[Splits] = SPLITS,
     selection: Selection | None = None,
+    sample: bool = False,
     **options: Any,
 ) -> Trained:
     methods = [tanp(s, **options) for s in seeds]
-    return train(methods, splits, seeds, selection or Selection(), score, dtype=torch.float64)
+    return train(methods, splits, seeds, selection or Selection(), score, dtype=torch.float64, sample=sample)
 
 
 def numbers(line: dict[str, Any]) -> dict[str, float]:
@@ -129,8 +130,8 @@ def test_a_replica_draws_for_the_widths_of_its_own_split(model: str) -> None:
         for name, p in alone.params.items():
             torch.testing.assert_close(together.params[name][k], p[0], rtol=1e-9, atol=1e-10)
         batch = EpisodeTensors([s.test for s in UNLIKE]), EpisodeTensors(UNLIKE[k].test)
-        both = predict(together.stack, batch[0], [0, 1, 2], together.params)[k]
-        own = predict(alone.stack, batch[1], [k], alone.params)[0]
+        both = predict(together.stack, batch[0], [0, 1, 2], together.params, sample=True)[k]
+        own = predict(alone.stack, batch[1], [k], alone.params, sample=True)[0]
         torch.testing.assert_close(both[:, : own.shape[1]], own, rtol=1e-9, atol=1e-10)
 
 
@@ -160,13 +161,15 @@ def test_training_lowers_the_loss_and_beats_the_random_floor() -> None:
     assert ours > floor + 0.1
 
 
-def test_selection_keeps_the_best_validation_epoch_of_each_replica() -> None:
-    trained = fit([1, 2], selection=Selection("valid", "NDCG@10"), epochs=6)
+@pytest.mark.parametrize("sample", [False, True])
+def test_selection_keeps_the_best_validation_epoch_of_each_replica(sample: bool) -> None:
+    trained = fit([1, 2], selection=Selection("valid", "NDCG@10"), sample=sample, epochs=6)
     for k in (0, 1):
         values = [h["valid"]["NDCG@10"] for h in trained.history[k]]
         assert trained.best_epoch[k] == 1 + max(range(6), key=lambda e: (values[e], -e))
     data = EpisodeTensors(SPLITS.valid, dtype=torch.float64)
-    kept = score(predict(trained.stack, data, [1, 2], trained.params), data)["NDCG@10"].nanmean(-1)
+    scores = predict(trained.stack, data, [1, 2], trained.params, sample=sample)
+    kept = score(scores, data)["NDCG@10"].nanmean(-1)
     best = [max(h["valid"]["NDCG@10"] for h in trained.history[k]) for k in (0, 1)]
     torch.testing.assert_close(kept, torch.tensor(best, dtype=torch.float64))
 
@@ -292,7 +295,9 @@ def test_settings_that_cannot_train_together_are_refused() -> None:
 def test_sampled_prediction_repeats_and_differs_from_the_mean() -> None:
     trained = fit([0])
     data = EpisodeTensors(SPLITS.test, dtype=torch.float64)
-    once, again = (predict(trained.stack, data, [0], trained.params) for _ in range(2))
+    once, again, in_chunks = (
+        predict(trained.stack, data, [0], trained.params, sample=True, chunk=chunk) for chunk in (512, 512, 5)
+    )
     assert torch.equal(once, again)
-    assert not torch.equal(once, predict(trained.stack, data, [0], trained.params, sample=False))
-    torch.testing.assert_close(predict(trained.stack, data, [0], trained.params, chunk=5), once)
+    assert not torch.equal(once, predict(trained.stack, data, [0], trained.params))
+    torch.testing.assert_close(in_chunks, once)

@@ -12,9 +12,10 @@ from typing import Any
 from metarec.data.bookcrossing import read_bookcrossing
 from metarec.data.catalog import data_home
 from metarec.data.douban import read_douban
+from metarec.data.frames import from_frame, make_field
 from metarec.data.lastfm import read_hetrec, read_mkr, read_tanp
 from metarec.data.movielens import read_ml1m, read_ml100k
-from metarec.data.ratings import Field, Ratings, Truth, from_frame, make_field
+from metarec.data.ratings import Field, Ratings, Truth
 from metarec.data.schema import Schema
 from metarec.data.synthetic import synthetic
 from metarec.errors import MetarecError

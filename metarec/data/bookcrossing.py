@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from metarec.data import catalog
-from metarec.data.ratings import Field, Ratings, make_field
+from metarec.data.frames import make_field
+from metarec.data.ratings import Field, Ratings
 from metarec.data.reading import Column, Table
 
 ENCODINGS = ("utf-8", "latin-1")  # the dump is latin-1; copies in circulation are often UTF-8

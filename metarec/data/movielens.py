@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from metarec.data import catalog
-from metarec.data.ratings import Field, Ratings, make_field, pack_field
+from metarec.data.frames import make_field, pack_field
+from metarec.data.ratings import Field, Ratings
 from metarec.data.reading import Column, Table, read_text
 from metarec.errors import DataError
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from metarec.data.ratings import Field, Kind, Ratings, refuse_names
+from metarec.data.ratings import Field, Kind, Ratings
+from metarec.errors import DataError
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,3 +38,20 @@ class Schema:
             ratings.user_fields,
             ratings.item_fields,
         )
+
+
+def refuse_names(where: str, side: str, names: Sequence[str]) -> None:
+    """`DataError` for names of fields that no model can give its tables: torch's own, and two alike."""
+    from torch import nn  # here, so that reading a data set does not need it
+
+    own, seen = nn.ParameterDict(), dict[str, str]()
+    for name in names:
+        key = name.replace(".", "_")  # as in `FieldEmbedding`
+        if not name or hasattr(own, key):
+            raise DataError(f"{where}: no table of a model can be named {name!r}; rename that {side} field.")
+        if key in seen:
+            raise DataError(
+                f"{where}: {side} fields {seen[key]!r} and {name!r} would share a table, for '.' is written "
+                "'_' there; rename one of them."
+            )
+        seen[key] = name

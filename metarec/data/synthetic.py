@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from metarec.data.ratings import Field, Kind, Ratings, Truth, pack_field
+from metarec.data.frames import pack_field
+from metarec.data.ratings import Field, Kind, Ratings, Truth
 from metarec.errors import DataError
 
 N_FACTORS = 6

@@ -24,12 +24,13 @@ PROFILES = ("recorded", "quick", "full")
 class Protocol:
     """Data, filters, split and support/query rule, metric sets, selection.
 
-    `rule` names an episode rule and `rule_options` its arguments; `split_per_seed` gives each seed a split
-    of its own. `metric_sets` maps a prefix to a metric set, so that two forms of one metric stand side by
-    side (`"P@5"` and `"std:P@5"`). `sample` draws the latent variable at test, as released; otherwise its
-    mean is used. `user_order` is the list the rule `tanp` shuffles: ids ascending, or the order its authors
-    `shipped` with `lastfm-tanp`. `deviations` lists the ids of the deviations page that apply. Raises
-    `ProtocolError` for an unknown name or key, and for a shipped order where none was shipped.
+    `rule` names an episode rule and `rule_options` its arguments; `split_per_seed` gives each seed a
+    split of its own. `metric_sets` maps a prefix to a metric set, so that two forms of one metric stand
+    side by side (`"P@5"` and `"std:P@5"`). `sample` draws the latent variable wherever users are scored,
+    as released; otherwise its mean is used. `user_order` is the list the rule `tanp` shuffles: ids
+    ascending, or the order its authors `shipped` with `lastfm-tanp`. `deviations` lists the ids of the
+    deviations page that apply. Raises `ProtocolError` for an unknown name or key, and for a shipped order
+    where none was shipped.
     """
 
     track: str

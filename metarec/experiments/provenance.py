@@ -21,15 +21,16 @@ import torch
 import metarec
 
 PACKAGE = Path(metarec.__file__).parent
-_ALWAYS = ("metarec.training", "metarec.replicas", "metarec.metrics")
-# They say where numbers come from, and make none.
-_ASIDE = ("metarec.experiments.provenance", "metarec.experiments.sameness")
+_ALWAYS = ("metarec.training", "metarec.experiments.scoring")
+# They say where numbers come from, and make none. What a protocol decides stands in the record itself: its
+# options, and the digests of the ratings and the split.
+_ASIDE = tuple(f"metarec.experiments.{name}" for name in ("provenance", "sameness", "protocol"))
 
 
 @cache
 def code_hash(module: str) -> str:
-    """Digest of the source a method depends on: its module, the trainer, the metrics, and all they import of
-    us.
+    """Digest of the source a method's numbers depend on: its module, the trainer, the scoring, and all that
+    they import of us.
 
     Docstrings and comments do not count, so prose can improve without making results stale.
     """

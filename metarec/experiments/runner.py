@@ -137,6 +137,7 @@ def run_group(runs: Sequence[Run], device: torch.device, checkpoint: Path | None
         protocol.selection,
         lambda scores, data: score(protocol, scores, data),
         device=device,
+        sample=protocol.sample,
         checkpoint=checkpoint if methods[0].stages() else None,
     )
     found = outcomes(runs, trained, splits, device)

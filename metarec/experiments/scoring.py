@@ -13,7 +13,8 @@ from metarec import metrics
 from metarec.experiments.protocol import Protocol, Run
 from metarec.prediction import predict
 from metarec.records import finite
-from metarec.tasks import EpisodeTensors, Splits
+from metarec.tasks.batch import EpisodeTensors
+from metarec.tasks.episodes import Splits
 from metarec.training import Trained
 
 
@@ -50,7 +51,7 @@ def outcomes(
     values = {name: v.cpu().numpy() for name, v in score(protocol, scores, test).items()}
     other: dict[str, Tensor] = {}
     if protocol.sample and trained.params:
-        mean = predict(trained.stack, test, seeds, trained.params, sample=False)
+        mean = predict(trained.stack, test, seeds, trained.params)
         other = {f"mean-z {name}": v.nanmean(-1) for name, v in score(protocol, mean, test).items()}
     described = _describe(trained, test)
     outcomes = []

@@ -110,6 +110,10 @@ class Method(nn.Module):
         """
         raise TypeError(f"{type(self).__name__} does not implement predict().")
 
+    def pools_query(self) -> str:
+        """The option by which a score would not hang on what else is asked for; empty if it never does."""
+        return ""
+
     def describe(self, support: Support) -> dict[str, Tensor]:
         """Diagnostics of tasks given their support: scalars `[tasks]` or rows `[tasks, d]`."""
         return {}

@@ -128,6 +128,10 @@ class MetaHIN(Method):
         """The graph's links between users and items: supports of training users, no query."""
         self.paths.fit(train)
 
+    def pools_query(self) -> str:
+        """One context of all rows of a task, the query's with them."""
+        return "pool='item'" if self.options.pool == "task" else ""
+
     def terms(self, batch: TaskBatch, noise: Noise) -> Terms:
         """`query`: mean over tasks of the loss on the query after co-adaptation."""
         scores = self.scores(batch.support, batch.query)

@@ -102,6 +102,11 @@ class PNMTA(MAMLPT):
         modulate: Modulate | None = self.predictor_modulator(self._pool(x_support, x_query, support, query))
         return modulate
 
+    def pools_query(self) -> str:
+        """The task vector pools the query, where the predictor is modulated by it."""
+        pooled = self.options.task_members == "all" and self.options.predictor_modulator != "none"
+        return "task_members='support'" if pooled else ""
+
     def _pool(self, x_support: Blocks, x_query: Blocks, support: Support, query: Query) -> Tensor:
         if self.options.task_members == "support":
             pooled: Tensor = self.task_encoder([x_support], [support.mask])
