@@ -16,7 +16,7 @@ import torch
 
 from metarec.cli import main
 from metarec.errors import MetarecError, ProtocolError, RecordError
-from metarec.experiments import execute, experiment, names, obtain, plan, provenance, runner
+from metarec.experiments import execute, experiment, names, obtain, plan, provenance, runner, stacked
 from metarec.experiments.protocol import Protocol, Run
 from metarec.experiments.provenance import code_hash
 from metarec.experiments.request import best_on_validation
@@ -119,7 +119,7 @@ def test_seeds_whose_splits_ask_for_other_steps_are_trained_apart_and_recorded_a
         for run in plan("pnmta.streams", "quick", "published", 5, Store(tmp_path))
         if run.label == "Shuffled interactions"
     ]
-    groups = runner.alike(runs)
+    groups = stacked.alike(runs)
     assert sorted(run.seed for group in groups for run in group) == [0, 1, 2, 3, 4] and len(groups) > 1
     together = run_all(runs, Store(tmp_path / "many"), device="cpu", quiet=True)
     alone = run_all(runs, Store(tmp_path / "one"), device="cpu", quiet=True, max_replicas=1)
@@ -144,7 +144,7 @@ def test_a_checkpoint_outlives_a_failure_to_record(
 
 
 def test_the_stop_of_a_scheduler_does_as_ctrl_c_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "train", lambda *_, **__: signal.raise_signal(signal.SIGTERM))
+    monkeypatch.setattr(stacked, "train", lambda *_, **__: signal.raise_signal(signal.SIGTERM))
     before = signal.getsignal(signal.SIGTERM)
     assert (
         main(["run", "tanp.table4", "--profile", "quick", "--results", str(tmp_path), "--device", "cpu"])
@@ -162,7 +162,7 @@ def test_newer_code_never_finishes_what_older_code_began(
         begun.append(checkpoint)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(runner, "train", interrupted)
+    monkeypatch.setattr(stacked, "train", interrupted)
     for code in ("before", "before", "after"):
         monkeypatch.setattr(provenance, "code_hash", lambda module, code=code: code)
         with pytest.raises(KeyboardInterrupt):
@@ -173,7 +173,7 @@ def test_newer_code_never_finishes_what_older_code_began(
 def test_shuffled_query_labels_change_no_prediction_of_any_experiment(tmp_path: Path) -> None:
     """Every method of the table gets the same scores when the labels of test queries are permuted."""
     from metarec.data import Schema
-    from metarec.experiments.runner import _build
+    from metarec.experiments.stacked import _build
     from metarec.tasks import EpisodeTensors
 
     runs = plan("tanp.table4", "quick", "sound", 1, Store(tmp_path))

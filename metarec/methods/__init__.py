@@ -9,7 +9,7 @@ from metarec.data.schema import Schema
 from metarec.errors import ProtocolError
 from metarec.methods.base import Method, Stage, initialised, n_parameters
 
-__all__ = ["METHODS", "Method", "Stage", "initialised", "make", "n_parameters"]
+__all__ = ["METHODS", "Method", "Stage", "class_of", "initialised", "make", "n_parameters"]
 
 # name -> "module:class"; modules are imported when asked for.
 METHODS: dict[str, str] = {
@@ -34,9 +34,14 @@ METHODS: dict[str, str] = {
 
 def make(name: str, schema: Schema, **options: Any) -> Method:
     """A fresh method; `ProtocolError` for an unknown name or option."""
-    module, cls = locate(name)
-    method: Method = getattr(import_module(module), cls)(schema, **options)
+    method: Method = class_of(name)(schema, **options)
     return method
+
+
+def class_of(name: str) -> Any:
+    """The class of a method, its module imported now; `ProtocolError` for an unknown name."""
+    module, cls = locate(name)
+    return getattr(import_module(module), cls)
 
 
 def locate(name: str) -> tuple[str, str]:
