@@ -36,7 +36,11 @@ def add_run(commands: Any) -> None:
     p.add_argument(
         "--results", type=Path, help="folder of the records (default: results/, or METAREC_RESULTS)"
     )
-    p.add_argument("--redo", action="store_true", help="train again what older code has recorded")
+    p.add_argument(
+        "--redo",
+        action="store_true",
+        help="train again what older code has recorded, and drop what is no longer asked for",
+    )
     p.add_argument("--quiet", action="store_true", help="no progress line")
     p.set_defaults(run=run)
 

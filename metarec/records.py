@@ -115,8 +115,20 @@ class Store:
         with FileLock(str(path.parent / f".{path.name}.lock")):
             self._write_users(path.with_suffix(".parquet"), records, users)
             kept = {r.key: r for r in self._read(path)} | {r.key: r for r in records}
-            lines = [json.dumps(asdict(r), sort_keys=True, default=_plain) for r in kept.values()]
-            _replace(path, ("\n".join(lines) + "\n").encode())
+            _replace(path, _lines(kept.values()))
+
+    def drop(self, paper: str, experiment: str, keys: Iterable[str]) -> None:
+        """Take records out, with what belongs to them; keys that are not there do not matter."""
+        path, gone = self.path(paper, experiment), set(keys)
+        if not gone or not path.exists():
+            return
+        with FileLock(str(path.parent / f".{path.name}.lock")):
+            kept = [r for r in self._read(path) if r.key not in gone]
+            _replace(path, _lines(kept))  # first: rows that no line names are never read
+            users = path.with_suffix(".parquet")
+            if users.exists():
+                rows = pd.read_parquet(users)
+                _write_rows(users, rows[~rows["key"].isin(gone)])
 
     def read(self, paper: str, experiment: str) -> list[Record]:
         """Every record of an experiment, in file order; an absent file is an empty list."""
@@ -154,10 +166,7 @@ class Store:
             frames.insert(0, old[~old["key"].isin([r.key for r in records])])
         if not frames:
             return
-        new = pd.concat(frames, ignore_index=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        new.astype({"key": "category"}).to_parquet(temporary, index=False, compression="zstd")
-        os.replace(temporary, path)
+        _write_rows(path, pd.concat(frames, ignore_index=True))
 
 
 def parse(line: str, where: str) -> Record:
@@ -174,6 +183,16 @@ def parse(line: str, where: str) -> Record:
         return Record(**data)
     except TypeError as error:
         raise RecordError(f"{where} lacks a key ({error}); delete the line and run it again.") from None
+
+
+def _lines(records: Iterable[Record]) -> bytes:
+    return "".join(json.dumps(asdict(r), sort_keys=True, default=_plain) + "\n" for r in records).encode()
+
+
+def _write_rows(path: Path, rows: pd.DataFrame) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    rows.astype({"key": "category"}).to_parquet(temporary, index=False, compression="zstd")
+    os.replace(temporary, path)
 
 
 def _replace(path: Path, content: bytes) -> None:

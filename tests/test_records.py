@@ -44,6 +44,20 @@ def test_the_named_keys_stand_in_every_line(tmp_path: Path) -> None:
     assert {"paper", "experiment", "track", "dataset", "method", "options", "seed", "metrics"} <= set(line)
 
 
+def test_a_dropped_record_takes_what_belongs_to_it(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.drop("tanp", "table4", [record().key])
+    for seed in (0, 1):
+        store.add(record(seed), {"P@5": np.array([0.1, seed])})
+    store.drop("tanp", "table4", [record(0).key, "nobody's"])
+    assert store.read("tanp", "table4") == [record(1)]
+    assert store.per_user("tanp", "table4")["key"].unique().tolist() == [record(1).key]
+    store.drop("tanp", "table4", [record(1).key])
+    assert store.read("tanp", "table4") == [] and store.per_user("tanp", "table4").empty
+    store.add(record(2), {"P@5": np.array([0.3])})
+    assert store.per_user("tanp", "table4")["P@5"].tolist() == pytest.approx([0.3])
+
+
 def test_the_same_key_replaces_and_another_seed_adds(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.add(record(0, 0.1), {"P@5": np.array([0.1])})

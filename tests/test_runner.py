@@ -295,6 +295,27 @@ def test_the_command_line_answers_before_it_needs_torch() -> None:
     assert found.stdout.strip() == "False"
 
 
+def test_redo_drops_what_the_plan_no_longer_holds_of_what_was_asked(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+
+    def run(**how: Any) -> set[str]:
+        execute("tanp.table4", profile="quick", track="sound", seeds=1, store=store, quiet=True, **how)
+        return {r.key for r in store.read("tanp", "table4")}
+
+    planned = run()
+    one = store.read("tanp", "table4")[0]
+    old = replace(one, config_hash="what a search chose before")
+    not_asked = [
+        replace(old, track="published"),
+        replace(old, seed=1),
+        replace(old, config_hash="another", profile="full"),
+    ]
+    store.add_all([old, *not_asked])
+    others = {r.key for r in not_asked}
+    assert run() == planned | others | {old.key}, "without redo nothing is lost"
+    assert run(redo=True) == planned | others
+
+
 def test_code_hash_follows_code_and_not_prose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from metarec.experiments import provenance
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -108,7 +108,22 @@ def execute(
         return list(_kept(chosen.measure(request), store))
     runs = plan(name, profile, track, seeds, store)
     check_data(runs, store, redo=redo)
-    return run_all(runs, store, **how)
+    records = run_all(runs, store, **how)
+    if redo:
+        _drop_others(records, store, profile, tracks, seeds)
+    return records
+
+
+def _drop_others(
+    records: Sequence[Record], store: Store, profile: str, tracks: Sequence[str], seeds: int
+) -> None:
+    """Drop, of what was asked for, what the present plan no longer holds.
+
+    A search that is done again may choose other settings; with the old ones beside them a row would mix both.
+    """
+    keys, place = {r.key for r in records}, (records[0].paper, records[0].experiment)
+    asked = [r for r in store.read(*place) if r.profile == profile and r.track in tracks and r.seed < seeds]
+    store.drop(*place, [r.key for r in asked if r.key not in keys])
 
 
 def _kept(records: Iterator[Record], store: Store) -> Iterator[Record]:

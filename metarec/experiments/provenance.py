@@ -22,9 +22,9 @@ import metarec
 
 PACKAGE = Path(metarec.__file__).parent
 _ALWAYS = ("metarec.training", "metarec.experiments.scoring")
-# They say where numbers come from, and make none. What a protocol decides stands in the record itself: its
-# options, and the digests of the ratings and the split.
-_ASIDE = tuple(f"metarec.experiments.{name}" for name in ("provenance", "sameness", "protocol"))
+# They keep numbers or say where they come from, and make none. What a protocol decides stands in the record
+# itself: its options, and the digests of the ratings and the split.
+_ASIDE = ("metarec.records", *(f"metarec.experiments.{m}" for m in ("provenance", "sameness", "protocol")))
 
 
 @cache
