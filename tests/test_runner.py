@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
@@ -16,7 +17,7 @@ import torch
 
 from metarec.cli import main
 from metarec.errors import MetarecError, ProtocolError, RecordError
-from metarec.experiments import execute, experiment, names, obtain, plan, provenance, runner, stacked
+from metarec.experiments import execute, experiment, names, obtain, plan, provenance, runner, scoring, stacked
 from metarec.experiments.protocol import Protocol, Run
 from metarec.experiments.provenance import code_hash
 from metarec.experiments.request import best_on_validation
@@ -359,6 +360,22 @@ def test_a_group_that_fails_loses_no_other(tmp_path: Path, capsys: pytest.Captur
         run_all([small(0, "broken", clustres=3), small(0)], store, quiet=True)
     assert [r.method for r in store.read("tanp", "trial")] == ["TaNP"]
     assert "Traceback" not in capsys.readouterr().err, "a wrong option is no fault of the program"
+
+
+@pytest.mark.parametrize(("score", "diverged"), [(2.0**23, False), (2.0**25, True), (float("nan"), True)])
+def test_a_seed_that_sends_one_score_out_of_reach_of_floats_has_diverged(
+    score: float, diverged: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predict = scoring.predict
+
+    def far(*args: Any, **options: Any) -> torch.Tensor:
+        scores = predict(*args, **options).clone()
+        scores[0, 0, 0] = score
+        return scores
+
+    monkeypatch.setattr(scoring, "predict", far)
+    (record,) = run_all([small(0)], Store(tmp_path), device="cpu", quiet=True)
+    assert all(math.isnan(value) is diverged for value in record.metrics.values())
 
 
 def test_redo_trains_again_only_what_older_code_recorded(tmp_path: Path) -> None:

@@ -17,6 +17,9 @@ from metarec.tasks.batch import EpisodeTensors
 from metarec.tasks.episodes import Splits
 from metarec.training import Trained
 
+# Beyond it float32 does not tell one whole number from the next, let alone one rating.
+LIMIT = 2.0**24
+
 
 def score(protocol: Protocol, scores: Tensor, data: EpisodeTensors) -> dict[str, Tensor]:
     """Every metric of the protocol, `{name: [K, tasks]}`; `scores` is `[K, tasks, n_query]`.
@@ -44,10 +47,14 @@ def query_side(data: EpisodeTensors, replicas: int) -> tuple[Tensor, Tensor]:
 def outcomes(
     runs: Sequence[Run], trained: Trained, splits: list[Splits], device: torch.device
 ) -> list[tuple[dict[str, float], dict[str, np.ndarray], dict[str, Any]]]:
-    """Test metrics (means), per-user values and extras of each replica."""
+    """Test metrics (means), per-user values and extras of each replica.
+
+    A replica that sends a score beyond `LIMIT` has diverged, like one whose scores are not finite.
+    """
     protocol, seeds = runs[0].protocol, [run.seed for run in runs]
     test = EpisodeTensors([s.test for s in splits], device)
     scores = predict(trained.stack, test, seeds, trained.params, sample=protocol.sample)
+    scores = scores.masked_fill(scores.abs() > LIMIT, torch.nan)
     values = {name: v.cpu().numpy() for name, v in score(protocol, scores, test).items()}
     other: dict[str, Tensor] = {}
     if protocol.sample and trained.params:
@@ -71,7 +78,7 @@ def outcomes(
         curve = [h for h in trained.history[k] if "test" in h or "valid" in h]
         if curve:
             extra["curve"] = _curve(curve, protocol.selection.metric)
-        means = {name: float(np.nanmean(v)) for name, v in users.items()}
+        means = {name: float("nan" if np.isnan(v).all() else np.nanmean(v)) for name, v in users.items()}
         outcomes.append((finite(means), users, extra))
     return outcomes
 
