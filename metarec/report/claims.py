@@ -127,8 +127,13 @@ def _at(rule: Rule, ground: Ground, unit: Unit) -> Finding:
     if cells is None:
         return Finding(PENDING, "", missing)
     if cells.seeds < SEEDS:
-        missing += (f"{SEEDS - cells.seeds} more seeds",)
+        missing += (more_seeds(SEEDS - cells.seeds),)
     return _weigh(rule, cells, missing, unit, complete=complete)
+
+
+def more_seeds(n: int) -> str:
+    """What a claim waits for where runs are too few."""
+    return f"{n} more seed{'s' * (n > 1)}"
 
 
 def _weigh(rule: Rule, cells: Cells, missing: tuple[str, ...], unit: Unit, *, complete: bool) -> Finding:

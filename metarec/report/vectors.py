@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from metarec.errors import RecordError
 from metarec.records import Record, Store
 from metarec.report import html, style
-from metarec.report.claims import PENDING, SEEDS, UNTESTABLE, Finding
+from metarec.report.claims import PENDING, SEEDS, UNTESTABLE, Finding, more_seeds
 from metarec.report.groups import difference, interval, over_seeds
 from metarec.report.rules import FAILS, HOLDS, NOISE
 from metarec.report.statistics import Interval
@@ -166,7 +166,7 @@ def _weigh(rule: Callable[[Sequence[Record]], tuple[str, str]], records: Sequenc
         return Finding(UNTESTABLE, evidence, ("the paper's data (these ratings are planted)",))
     short = SEEDS - _seeds(records)
     if short > 0:
-        return Finding(PENDING, evidence, (f"{short} more seeds",), so_far=word)
+        return Finding(PENDING, evidence, (more_seeds(short),), so_far=word)
     return Finding(word, evidence)
 
 
