@@ -127,3 +127,18 @@ class Run:
     def key(self) -> str:
         """The key of the record this run leaves."""
         return run_key(self.paper, self.experiment, self.protocol.track, self.config_hash, self.seed)
+
+    def identity(self, ratings: Ratings) -> dict[str, Any]:
+        """The fields of that record which say what was asked for, and on which data."""
+        return {
+            "paper": self.paper,
+            "experiment": self.experiment,
+            "track": self.protocol.track,
+            "dataset": ratings.name,
+            "method": self.label,
+            "options": {"model": self.model, **self.options},
+            "seed": self.seed,
+            "protocol": self.protocol.plain(),
+            "config_hash": self.config_hash,
+            "data_sha256": ratings.sha256,
+        }

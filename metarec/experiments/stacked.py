@@ -82,16 +82,9 @@ def _record(
     last = trained.history[k][-1] if trained.history[k] else {}
     selection = run.protocol.selection
     return Record(
-        paper=run.paper,
-        experiment=run.experiment,
-        track=run.protocol.track,
-        dataset=ratings.name,
-        method=run.label,
-        options={"model": run.model, **run.options},
-        seed=run.seed,
+        **run.identity(ratings),
         metrics=means,
         terms={n: v for n, v in last.items() if isinstance(v, float)},
-        protocol=run.protocol.plain(),
         split_id=own.split_id,
         counts={
             **ratings.counts(),
@@ -101,8 +94,6 @@ def _record(
         selection=selection.rule if selection.rule == "last" else f"best validation {selection.metric}",
         epochs=len(trained.history[k]),
         best_epoch=trained.best_epoch[k],
-        config_hash=run.config_hash,
-        data_sha256=ratings.sha256,
         **provenance.origin(module, device, run.profile, seconds / replicas),
         replicas=replicas,
         extra=extra,

@@ -187,21 +187,12 @@ def _record(
     started: float,
 ) -> Record:
     return Record(
-        paper=run.paper,
-        experiment=run.experiment,
-        track=run.protocol.track,
-        dataset=ratings.name,
-        method=run.label,
-        options={"model": run.model, **run.options},
-        seed=run.seed,
+        **run.identity(ratings),
         metrics=finite(found),
-        protocol=run.protocol.plain(),
         split_id=split_id,
         counts=ratings.counts(),
         selection="last",
         epochs=int(run.options["epochs"]),
-        config_hash=run.config_hash,
-        data_sha256=ratings.sha256,
         **provenance.origin(locate(run.model)[0], device, run.profile, time.perf_counter() - started),
         extra=extra,
     )

@@ -80,7 +80,8 @@ on("sound", courses.table, records, store, pnmta.FIG5)
 #
 # **Full pretraining does not make up for missing users.** Where they are fewest, it is level with pretraining on the same users, on both sets. On
 # MovieLens-1M, where the further users hold most of the ratings, its seeds scatter more than those of any other line, and from 40 % on
-# its mean is the worst. Two runs diverged, one of them by the predictions of a single test user. It runs at the step sizes that the search found for PNMTA; a search of its own might have found smaller ones.
+# its mean is the worst. Two runs diverged, one of them by the predictions of a single test user. It runs at the step sizes that
+# the search found for PNMTA; a search of its own might have found smaller ones.
 #
 # **The damped bias needs few users as well.** Its line is the lowest on MovieLens-1M throughout, and PNMTA cannot be told from it on Book-Crossing.
 #

@@ -103,7 +103,8 @@ on(
 
 # %% [markdown]
 # MAML-PT, an encoder that goes on training at the paper's step size, has not recovered from its start by the last epoch: its whole curve lies
-# above the frame. PNMTA, whose encoder is frozen and modulated, has no such trouble. That is the effect that the paper describes, more strongly than on MovieLens-1M.
+# above the frame. PNMTA, whose encoder is frozen and modulated, has no such trouble. That is the effect that the paper
+# describes, more strongly than on MovieLens-1M.
 #
 # ## Verdict on each claim
 
