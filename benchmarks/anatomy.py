@@ -122,7 +122,7 @@ def _compiled_step(training: Training, key: Key, inputs: Inputs) -> Callable[[],
         # than all the rest; told that a view of the output is as good as the output, it does without.
         with config.patch(recompute_views=True):
             terms = losses(*arguments)
-        training.step.optimiser.zero_grad(set_to_none=True)
+        training.step.optimiser.zero_grad()
         torch.stack(list(terms.values())).sum().backward()
         training.step.optimiser.step()
 

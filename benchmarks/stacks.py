@@ -107,7 +107,7 @@ def products(training: Training, key: Key, inputs: Inputs) -> Counter[Product]:
             training.stage.terms, *training.feed.arguments(training.stage, key, inputs)
         )
         torch.stack(list(terms.values())).sum().backward()
-    training.step.optimiser.zero_grad(set_to_none=True)
+    training.step.optimiser.zero_grad()
     return mode.seen
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
 from torch import Tensor
 
+from metarec.adam import Adam
 from metarec.batching import Feed, Inputs, Key
 from metarec.methods.base import Stage, Terms
 from metarec.replicas import Stack
@@ -63,8 +65,8 @@ class Stepper:
     def _step(self, key: Key, inputs: Inputs) -> Terms:
         arguments = self.feed.arguments(self.stage, key, inputs)
         terms: Terms = self.stack.call(self.stage.terms, *arguments)
-        self.optimiser.zero_grad(set_to_none=True)
-        torch.stack(list(terms.values())).sum().backward()
+        self.optimiser.zero_grad()
+        reduce(torch.add, terms.values()).sum().backward()
         written = self._writes(arguments)
         self.optimiser.step()
         with torch.no_grad():
@@ -94,11 +96,10 @@ class Stepper:
         return {name: value.clone() for name, value in captured.outputs.items()}
 
 
-def _adam(stack: Stack, stage: Stage, device: torch.device) -> torch.optim.Adam:
+def _adam(stack: Stack, stage: Stage, device: torch.device) -> Adam:
     """Adam over the leaves that the stage moves; the others are held."""
     for name, p in stack.leaves.items():
         moves = not stage.trained or name.startswith(stage.trained)
         p.requires_grad_(moves and not name.startswith(stack.skeleton.written))
         p.grad = None
-    moving = [p for p in stack.leaves.values() if p.requires_grad]
-    return torch.optim.Adam(moving, lr=stage.lr, fused=True, capturable=device.type == "cuda")
+    return Adam({name: p for name, p in stack.leaves.items() if p.requires_grad}, stage.lr, device)

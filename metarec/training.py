@@ -17,6 +17,7 @@ import torch
 from torch import Generator, Tensor
 
 from metarec import checkpoints
+from metarec.adam import Adam
 from metarec.batching import Feed, row_steps
 from metarec.errors import ProtocolError
 from metarec.methods.base import Method, Stage
@@ -194,12 +195,11 @@ class _Run:
     def _exhausted(self) -> bool:
         return self.selection.rule == "valid" and all(map(self.best.done, range(self.stack.size)))
 
-    def _save(self, path: Path, optimiser: torch.optim.Adam, seconds: float) -> None:
+    def _save(self, path: Path, optimiser: Adam, seconds: float) -> None:
         tensors = {f"params/{n}": p.detach() for n, p in self.stack.params.items()}
         tensors |= {f"best/{n}": p for n, p in self.best.params.items()}
         tensors |= {f"generator/{k}": g.get_state() for k, g in enumerate(self.generators)}
-        for index, state in optimiser.state_dict()["state"].items():
-            tensors |= {f"adam/{index}/{key}": value for key, value in state.items()}
+        tensors |= {f"adam/{name}": t for name, t in optimiser.state().items()}
         best = {"value": self.best.value, "epoch": self.best.epoch, "since": self.best.since}
         place = {"stage": self.stage, "epoch": self.epoch, "seconds": seconds}
         checkpoints.save(path, tensors, {**place, "best": best, "history": self.history, "seeds": self.seeds})
@@ -222,11 +222,7 @@ class _Run:
         for k, g in enumerate(self.generators):
             g.set_state(groups["generator"][str(k)])
         stepper = Stepper(self.stack, self.feed, self.stages[self.stage], self.device)
-        state: dict[int, dict[str, Tensor]] = {}
-        for name, value in groups.get("adam", {}).items():
-            index, key = name.split("/", 1)
-            state.setdefault(int(index), {})[key] = value
-        stepper.optimiser.load_state_dict({**stepper.optimiser.state_dict(), "state": state})
+        stepper.optimiser.load(groups["adam"])
         return stepper
 
 

@@ -93,10 +93,13 @@ class EpisodeTensors:
         end = self.offsets[tasks + 1]
         w_s = self.width_support if width_support is None else width_support
         w_q = self.width_query if width_query is None else width_query
-        user, item, labels, mask = self._side(start, n_s, w_s)
-        support = Support(user, item, mask, labels)
-        user, item, labels, mask = self._side(start + n_s, end - start - n_s, w_q)
-        return TaskBatch(support, Query(user, item, mask), labels)
+        first, mask_s = self._places(start, n_s, w_s)
+        then, mask_q = self._places(start + n_s, end - start - n_s, w_q)
+        user_s = self.user[start[..., None] if self.single_user else first]
+        user_q = user_s if self.single_user else self.user[then]
+        support = Support(user_s, self.item[first], mask_s, torch.where(mask_s, self.labels[first], 0.0))
+        query = Query(user_q, self.item[then], mask_q)
+        return TaskBatch(support, query, torch.where(mask_q, self.labels[then], 0.0))
 
     def all(self) -> TaskBatch:
         """Every task in one batch `[tasks, ...]`."""
@@ -109,12 +112,12 @@ class EpisodeTensors:
     def _column(self, arrays: list[np.ndarray]) -> Tensor:
         return torch.as_tensor(np.concatenate(arrays)).to(self.device)
 
-    def _side(self, start: Tensor, length: Tensor, width: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _places(self, start: Tensor, length: Tensor, width: int) -> tuple[Tensor, Tensor]:
+        """Rows `[..., tasks, width]` of a side that begins at `start`, and the mask of those it has.
+
+        A padded entry repeats a row of its own task, so that every index is valid; an empty support repeats
+        the first of the query, which no task is without.
+        """
         position = torch.arange(width, device=self.device)
-        mask = position < length[..., None]
-        # A padded entry repeats a row of its own task, so every index is valid; the mask drops it.
-        index = start[..., None] + torch.minimum(position, (length[..., None] - 1).clamp(min=0))
-        index = index.clamp(max=len(self.item) - 1)
-        user = self.user[index[..., :1] if self.single_user else index]
-        labels = torch.where(mask, self.labels[index], 0.0)
-        return user, self.item[index], labels, mask
+        last = (length[..., None] - 1).clamp(min=0)
+        return start[..., None] + torch.minimum(position, last), position < length[..., None]
