@@ -116,9 +116,19 @@ def test_a_difference_of_the_detectable_size_is_found_four_times_in_five() -> No
 
 
 def test_holm_steps_down() -> None:
-    p = np.array([0.01, 0.04, 0.03, 0.005])
+    frame = pd.DataFrame({"p": [0.01, 0.04, 0.03, 0.005], "sign": ["+", "-", "+", "0"]})
+    judged = st.holm(frame)
     # sorted: .005 .01 .03 .04, times 4 3 2 1, made monotone
-    assert list(st.holm(pd.DataFrame({"p": p}))["holm"]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert list(judged["holm"]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert list(judged["clear"]) == ["+", "0", "0", "0"]
+
+
+def test_seeds_that_disagree_make_no_clear_difference_however_sure_the_users_are() -> None:
+    users = np.random.default_rng(8).normal(size=(1, 400, 1))
+    by_seed = np.array([0.9, 0.8, -0.5])[:, None, None]  # four hundred users each say the same of a seed
+    row = st.holm(st.compare(sample(0.1 * users + by_seed), sample(np.zeros((3, 400, 1)), "b"))).iloc[0]
+    assert row["holm"] < 1e-9 and row["low"] < 0 < row["high"]
+    assert row["clear"] == "0"
 
 
 def test_a_floor_stands_beside_every_seed() -> None:

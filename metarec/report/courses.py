@@ -222,12 +222,12 @@ def _errors(ax: Axes, own: pd.DataFrame, course: Course, name: str, shift: float
 
 
 def _gains(ax: Axes, rows: pd.DataFrame, course: Course, look: dict[str, Any], shift: float) -> list[Point]:
-    """Filled where Holm's adjustment leaves the difference standing, open where it does not."""
+    """Filled where the difference is clear (`statistics.holm`, over all gains), open where it is not."""
     look = look | {"linestyle": "none"}
     order = {value: x + shift for x, value in enumerate(course.setting.values)}
     found = rows.to_dict("records")
     for row in found:
-        sure = row["holm"] < 1 - st.LEVEL
+        sure = row["clear"] != "0"
         bars = [[row["gain"] - row["low"]], [row["high"] - row["gain"]]]
         ax.errorbar(
             order[row["value"]], row["gain"], yerr=bars, **look, mfc=look["color"] if sure else style.CARD

@@ -50,9 +50,7 @@ def table(
 
 
 def _cell(cell: Mapping[Any, Any], unit: Unit) -> str:
-    word = "undecided"
-    if cell["holm"] < 1 - st.LEVEL:
-        word = "better" if cell["gain"] > 0 else "worse"
+    word = {"+": "better", "-": "worse", "0": "undecided"}[cell["clear"]]
     return (
         f'<span class="ours">{unit(cell["gain"])}</span><br>'
         f'<span class="paper">[{unit(cell["low"])}, {unit(cell["high"])}]<br>'
@@ -71,7 +69,8 @@ def _notes(frame: pd.DataFrame, unit: Unit, absent: list[str]) -> list[str]:
         f"{'Points of per cent' if unit.percent else 'The unit of the metric'}; positive: the first is "
         f"better. {who}; intervals from resampling users, then seeds.",
         f"p: two-sided Wilcoxon signed-rank test, Holm's adjustment over the {len(frame)} cells of this "
-        "table. d: mean over standard deviation of the users' differences.",
+        "table. d: mean over standard deviation of the users' differences. Better or worse: p below "
+        "5 % and an interval without zero; the test knows these seeds only, the interval reckons with more.",
         f"Smallest difference these users could have shown (5 %, power 0.8): {unit.plain(small.min())} "
         f"to {unit.plain(small.max())}.",
     ]

@@ -222,8 +222,7 @@ class Cells:
         """How many cells are `-` and stay so after Holm's adjustment."""
         if not self.count("-"):
             return 0
-        judged = st.holm(self.frame)
-        return int(((judged["sign"] == "-") & (judged["holm"] < 1 - st.LEVEL)).sum())
+        return int((st.holm(self.frame)["clear"] == "-").sum())
 
     @property
     def mean(self) -> st.Interval:

@@ -96,7 +96,7 @@ def forest(
 ) -> Figure:
     """Gain in MAE of the default over each other cell, paired over users.
 
-    Filled where the difference stands after Holm's adjustment over the cells of a panel.
+    Filled where the difference is clear (`statistics.holm`, over the cells of a panel).
     """
     found = {}
     for block in layout.blocks:
@@ -115,7 +115,7 @@ def forest(
         for row in frame.to_dict("records"):
             y = len(names) - 1 - names.index(row["b"])
             bars = [[row["gain"] - row["low"]], [row["high"] - row["gain"]]]
-            face = style.PALETTE[0] if row["holm"] < 1 - st.LEVEL else style.CARD
+            face = style.PALETTE[0] if row["clear"] != "0" else style.CARD
             ax.errorbar(row["gain"], y, xerr=bars, fmt="o", color=style.PALETTE[0], mfc=face)
         ax.axvline(0, color=style.INK, linewidth=1)
         ax.grid(axis="y", visible=False)

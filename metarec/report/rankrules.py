@@ -144,8 +144,8 @@ class Champion(Rule):
             return None
         joined = Cells.join([Cells.of(own, other, ground) for other in there])
         frame = st.holm(joined.frame)
-        clear = np.where(frame["holm"] < 1 - st.LEVEL, frame["sign"], "0")
-        return replace(joined, frame=frame.assign(sign=clear, best=bool((frame["gain"] >= 0).all())))
+        best = bool((frame["gain"] >= 0).all())
+        return replace(joined, frame=frame.assign(sign=frame["clear"], best=best))
 
     def outcome(self, cells: Cells) -> str:
         if self.refuted(cells):

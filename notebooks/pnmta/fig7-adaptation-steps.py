@@ -56,7 +56,8 @@ on("sound", pnmta.conditions, records, store)
 #
 # The paper prints no numbers for this figure. Its values of Table 2, at the default setting, are drawn as open orange marks on
 # MovieLens-1M; our Book-Crossing is a part of theirs ([D25](#d25)), so there is nothing to compare with. Below the errors stand the
-# differences, paired over the same users: filled marks stand after Holm's adjustment over the figure, open ones do not.
+# differences, paired over the same users: filled marks are clear ones, where the test over users (with Holm's adjustment over the figure)
+# and the interval over users and seeds agree.
 
 # %% mystnb={"figure": {"caption": "MAE against the number of adaptation steps, sound track: means, 95 % intervals over seeds and single seeds; below, gains of PNMTA, paired over users.", "name": "fig-pnmta-adaptation-steps"}, "image": {"alt": "Two rows of panels, one column a data set. Above, MAE against the number of adaptation steps, one line a method with intervals over seeds and a dot a seed, and lines for the mean of an item and the damped bias; open orange marks on MovieLens-1M are the values of the paper's Table 2 at the default. Below, the gains of PNMTA over MAML-PT and over PNMTA without pretraining, paired over users, with intervals; filled marks differ from zero after Holm's adjustment."}}
 levels = pnmta.floors(store, track="sound", labels=("Item mean", pnmta.BIAS))
