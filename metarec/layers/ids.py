@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from metarec.layers.rows import rows
+
 Activation = Literal["relu", "sigmoid"]
 
 
@@ -32,4 +34,4 @@ class IdEmbedding(nn.Module):
     def forward(self, ids: Tensor) -> Tensor:
         """`[...]` ids to `[..., d_out]`."""
         act = F.relu if self.activation == "relu" else torch.sigmoid
-        return act(self.second(act(F.embedding(ids, self.table) + self.bias)))
+        return act(self.second(act(rows(self.table, ids) + self.bias)))

@@ -164,7 +164,9 @@ class TaNP(Method):
         """
         mask = torch.cat([batch.support.mask, batch.query.mask], -1)
         n = mask.sum(-1, keepdim=True)
-        rank = torch.where(mask, noise["order"], 2.0).argsort(-1).argsort(-1)
+        order = torch.where(mask, noise["order"], 2.0).argsort(-1)
+        place = torch.arange(order.shape[-1], device=order.device).expand_as(order)
+        rank = torch.zeros_like(order).scatter(-1, order, place)  # the inverse permutation
         if self.options.target == "query":
             context = rank < batch.support.mask.sum(-1, keepdim=True)
             return Regions(context, mask, mask & ~context)
