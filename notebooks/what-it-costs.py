@@ -121,8 +121,9 @@ timing_figures.growth(measured)
 
 # %% [markdown]
 # TaNP on identities costs more a step where its table is large. It has a row for every user, and Adam moves all rows at every step, those
-# of absent users too, because their momentum does not stop. In the limit an epoch would grow with the square of the number of users; up to
-# ten million interactions little of it shows. On content, where tables do not grow, it does not happen. (A sparse optimiser would be another method, with other results.)
+# of absent users too, because their momentum does not stop. In the limit an epoch would grow with the square of the number of users. Up to a
+# million interactions little of it shows; at ten million a step takes about twice as long as on content, where tables do not grow. (A
+# sparse optimiser would be another method, with other results.)
 
 # %% mystnb={"figure": {"caption": "Time and peak memory of a step of 32 users against the size of their support, with a query of ten.", "name": "fig-costs-support"}, "image": {"alt": "Two log-log panels against 10, 20, 40, 80 and 160 interactions in the support. Left, milliseconds a step: both TaNP lines rise slowly; MeLU's, above them, is flat at first and in the end as steep as the dotted line of proportionality. Right, peak memory in MiB, in the same order."}}
 timing_figures.support(measured)
@@ -162,9 +163,9 @@ devices.elapsed(
 )
 
 # %% [markdown]
-# Not in it are MetaHIN, whose graph differs from seed to seed so that nothing can be stacked; TaNP, whose step has been made faster since;
-# and pretrained seeds whose splits ask for a step more than the others of their stack, which are no longer stacked with them. These were
-# trained on two CPU cores.
+# Not in it are the fourth and fifth seed of the tables, added later; MetaHIN, whose graph differs from seed to seed so that nothing can
+# be stacked; TaNP, whose step has been made faster since; and pretrained seeds whose splits ask for a step more than the others of their
+# stack, which are no longer stacked with them. These were trained on two CPU cores.
 #
 # ## Aims and measurements
 #

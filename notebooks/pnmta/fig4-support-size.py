@@ -61,7 +61,7 @@ on("sound", pnmta.conditions, records, store)
 # differences, paired over the same users: filled marks are clear ones, where the test over users (with Holm's adjustment over the figure)
 # and the interval over users and seeds agree.
 
-# %% mystnb={"figure": {"caption": "MAE against the largest support size, sound track: means, 95 % intervals over seeds and single seeds; below, gains of PNMTA, paired over users.", "name": "fig-pnmta-support-size"}, "image": {"alt": "Two rows of panels, one column a data set. Above, MAE against the largest support size, one line a method with intervals over seeds and a dot a seed, and a dashed line for the mean of an item; open orange marks on MovieLens-1M are the values of the paper's Table 2 at the default. Below, the gains of PNMTA over MeLU, MAML-PT, PNMTA without pretraining and the damped bias, paired over users, with intervals; filled marks differ from zero after Holm's adjustment. On Book-Crossing one mean of PNMTA without pretraining lies beyond the frame, in both rows, and is named at its edge."}}
+# %% mystnb={"figure": {"caption": "MAE against the largest support size, sound track: means, 95 % intervals over seeds and single seeds; below, gains of PNMTA, paired over users.", "name": "fig-pnmta-support-size"}, "image": {"alt": "Two rows of panels, one column a data set. Above, MAE against the largest support size, one line a method with intervals over seeds and a dot a seed, and a dashed line for the mean of an item; open orange marks on MovieLens-1M are the values of the paper's Table 2 at the default. Below, the gains of PNMTA over MeLU, MAML-PT, PNMTA without pretraining and the damped bias, paired over users, with intervals; filled marks are clearly apart from zero. On Book-Crossing one mean of PNMTA without pretraining lies beyond the frame, in both rows, and is named at its edge."}}
 levels = pnmta.floors(store, track="sound", labels=("Item mean",))
 on("sound", courses.figure, records, store, pnmta.FIG4, levels=levels)
 
@@ -79,7 +79,7 @@ on("sound", courses.table, records, store, pnmta.FIG4)
 #
 # **The order at the left end is the other way round.** The paper has the pretrained models lose least as the support shrinks. Here one of them
 # loses most, PNMTA on MovieLens-1M and MAML-PT on Book-Crossing, and with three ratings PNMTA lies behind MeLU on both sets, on MovieLens-1M
-# by far. A likely reason stands in the table of conditions: its searched inner step is a
+# by far, on Book-Crossing not clearly. A likely reason stands in the table of conditions: its searched inner step is a
 # hundred times as large as MeLU's, good for a long support and too much for three ratings, and the search knew the default support alone.
 # But step size is not the whole story: MAML-PT has MeLU's settings on both sets and loses more than MeLU on both, on Book-Crossing the most
 # of all.

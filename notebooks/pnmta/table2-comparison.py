@@ -146,9 +146,9 @@ table
 on("sound", figures.dots, books, table, pnmta.FOUR[:3], lines=pnmta.LINES)
 
 # %% [markdown]
-# Here PNMTA does what the paper says of it, up to a point: with its step sizes searched it is ahead of MeLU, PAML and MAML-PT, and the
-# tests below tell these differences from noise. Its lead over TaNP is small and does not stand in every measure; of the variant without
-# pretraining it is ahead in the ranking alone. And it is level with the damped bias, in all four
+# Here PNMTA does what the paper says of it, up to a point: with its step sizes searched it is ahead of MeLU and PAML in all measures and of
+# MAML-PT in both errors, and the tests below tell these differences from noise. Its small lead over TaNP they do not; of the variant
+# without pretraining it is ahead in the ranking alone. And it cannot be told from the damped bias in any of the four
 # measures. What separates the rows of this table is mostly how well a network finds out the level of a user's ratings, which the damped
 # bias takes straight from the support.
 #
