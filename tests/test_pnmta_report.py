@@ -137,6 +137,20 @@ def test_the_grid_of_modulators_ranks_its_cells(store: Store, styled: None) -> N
     assert labels[::-1] == [word for name, word in PRINTED.items() if name != modulators.DEFAULT]
 
 
+def test_a_note_says_on_which_data_set_a_seed_is_lost(store: Store) -> None:
+    records = []
+    for dataset, lost in (("ml-1m", [1]), ("book-crossing", [0, 2])):
+        for r in runs(store, "PNMTA Cb film", 0.1, seeds=4, experiment="table3", dataset=dataset):
+            scores = level(r.seed) * (float("nan") if r.seed in lost else 1)
+            records.append(replace(r, paper="pnmta", metrics={"MAE": float(scores.mean())}))
+            store.add(records[-1], {"MAE": scores})
+    table = tables.build(records, store, pnmta.TABLE3, track="published")
+    assert [note for note in table.notes if "diverged, left out" in note] == [
+        "PNMTA-Cb-FiLM on MovieLens-1M: 1 seed diverged, left out of the mean.",
+        "PNMTA-Cb-FiLM on Book-Crossing: 2 seeds diverged, left out of the mean.",
+    ]
+
+
 def test_a_figure_along_a_setting_shows_each_data_set_that_ran(store: Store, styled: None) -> None:
     made = []
     for method, value in product(("MAML-PT", "PNMTA", "PNMTA (w/o PT)"), (8, 16, 32, 64)):

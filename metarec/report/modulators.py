@@ -138,6 +138,7 @@ def _panel(ax: Axes, values: np.ndarray, scale: Normalize) -> Any:
         row, column = np.unravel_index(np.nanargmin(values), values.shape)
         for colour, width in ((style.INK, 4.5), (style.CARD, 2.0)):  # to be seen on light and on dark
             frame = Rectangle((column - 0.47, row - 0.44), 0.94, 0.88, fill=False, ec=colour, lw=width)
+            frame.set_clip_on(False)  # a cell at the edge is framed on all sides
             ax.add_patch(frame)
     ax.set_xticks(range(values.shape[1]), list(COLUMNS.values()))
     ax.set_yticks(range(values.shape[0]), list(ROWS.values()))

@@ -33,14 +33,22 @@ def explained(frame: pd.DataFrame, layout: Layout, prefix: str) -> list[str]:
         )
     if "not run" in words:
         notes.append("Not run: a method of the paper that has no record here yet.")
-    failed = frame[(frame["failed"] > 0) & (frame["seeds"] > 0)].groupby("method")["failed"].max()
-    notes += [
-        f"{escape(layout.printed.get(str(m), str(m)))}: {n} seed{'s' if n > 1 else ''} diverged, left out of "
-        "the mean."
-        for m, n in failed.items()
-    ]
+    notes += _lost(frame, layout)
     if ((frame["failed"] > 0) & (frame["seeds"] == 0)).any():
         notes.append("n/a: the method does not define the metric, or all of its seeds diverged.")
+    return notes
+
+
+def _lost(frame: pd.DataFrame, layout: Layout) -> list[str]:
+    """The seeds of each method, on each data set if there are several, that its mean goes without."""
+    several = frame["dataset"].nunique() > 1
+    failed = frame[(frame["failed"] > 0) & (frame["seeds"] > 0)]
+    most = failed.groupby(["dataset", "method"], sort=False)[["failed"]].max().reset_index()
+    notes = []
+    for row in most.to_dict("records"):
+        where = f" on {row['dataset']}" if several else ""
+        name, n = escape(layout.printed.get(row["method"], row["method"]) + where), row["failed"]
+        notes.append(f"{name}: {n} seed{'s' * (n > 1)} diverged, left out of the mean.")
     return notes
 
 
