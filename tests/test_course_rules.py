@@ -41,6 +41,7 @@ from metarec.report.rankrules import (
     tunable,
 )
 from metarec.report.rules import AllCells, Comparable, Magnitude
+from metarec.report.samples import aligned
 from metarec.report.sensitivity import Sweep
 from metarec.report.timerules import Cheaper
 
@@ -64,7 +65,7 @@ def test_a_method_with_one_seed_left_is_matched_by_seed(store: Store) -> None:
     whole = runs(store, "a", 0.0)
     rest = runs(store, "b", 0.1)[3:4]
     found = ground([*whole, *rest], store).samples
-    x, y = st.aligned(found["a"], found["b"])
+    x, y = aligned(found["a"], found["b"])
     assert x.shape[0] == 1
     assert (x - y).mean() == pytest.approx(0.1, abs=1e-6)
 

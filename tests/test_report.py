@@ -23,7 +23,8 @@ from metarec.records import Record, Store
 from metarec.report import differences, epochs, figures, html, provenance, style, tables, tanp
 from metarec.report import statistics as st
 from metarec.report.layout import Block, Layout, select
-from metarec.report.statistics import Interval, Sample
+from metarec.report.samples import Sample, samples
+from metarec.report.statistics import Interval
 from metarec.report.tables import build, verdict
 
 mpl.use("agg")
@@ -152,12 +153,12 @@ def test_users_nested_in_seeds_are_tested_one_by_one() -> None:
 def test_samples_leave_a_diverged_seed_out_and_refuse_mixtures(store: Store) -> None:
     records = add_seeds(store, "a", TWO, seeds=2)
     records.append(add(store, "a", {m: np.nan for m in TWO}, seed=2))
-    assert st.samples(records, store, ["P@5"])["a"].seeds == (0, 1)
+    assert samples(records, store, ["P@5"])["a"].seeds == (0, 1)
     other = add(store, "a", {m: np.zeros(USERS) for m in TWO}, seed=3, options={"lr": 1.0})
     with pytest.raises(RecordError, match="several settings"):
-        st.samples([*records, other], store, ["P@5"])
+        samples([*records, other], store, ["P@5"])
     with pytest.raises(RecordError, match="mixed"):
-        st.samples([*records, replace(other, track="sound")], store, ["P@5"])
+        samples([*records, replace(other, track="sound")], store, ["P@5"])
 
 
 # --- the table
@@ -248,7 +249,7 @@ def test_a_network_that_became_a_floor_is_found_at_any_seed(store: Store) -> Non
     floor = {m: np.linspace(0, 1, USERS) for m in BOTH}
     records = [add(store, "Item mean", floor), *add_seeds(store, "MeLU", BOTH, seeds=2)]
     records.append(add(store, "MeLU", floor, seed=2))
-    assert tables.collapsed(st.samples(records, store, list(BOTH))) == [("Item mean", "MeLU")]
+    assert tables.collapsed(samples(records, store, list(BOTH))) == [("Item mean", "MeLU")]
 
 
 def test_missing_metrics_and_diverged_seeds_are_said(store: Store) -> None:

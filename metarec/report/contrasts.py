@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from metarec.report import statistics as st
 from metarec.report.evidence import Ground, Role
 from metarec.report.layout import select
+from metarec.report.samples import Sample, on_shared_seeds
 
 ZERO = "zero"
 
@@ -70,13 +70,13 @@ class Combination:
         there = {v: self.setting.hold(ground, v).samples for v in self.weights}
         return [f"{self.label} at {self.setting.word(v)}" for v in self.weights if self.label not in there[v]]
 
-    def fill(self, ground: Ground, metrics: Sequence[str]) -> st.Sample | None:
+    def fill(self, ground: Ground, metrics: Sequence[str]) -> Sample | None:
         """The sum, over the seeds that every value has."""
         found = {v: self.setting.hold(ground, v).sample(self.label, metrics) for v in self.weights}
         there = [s for s in found.values() if s is not None]
         if len(there) < len(found):
             return None
-        there = st.on_shared_seeds(there)
+        there = on_shared_seeds(there)
         if not there[0].seeds:
             return None
         values = sum(weight * s.values for weight, s in zip(self.weights.values(), there, strict=True))
@@ -93,7 +93,7 @@ class Zero:
         """Nothing of its own."""
         return []
 
-    def fill(self, ground: Ground, metrics: Sequence[str]) -> st.Sample | None:
+    def fill(self, ground: Ground, metrics: Sequence[str]) -> Sample | None:
         """Zeros."""
         found = self.like.fill(ground, metrics)
         return None if found is None else replace(found, label=ZERO, values=np.zeros_like(found.values))
@@ -113,13 +113,13 @@ class Curve:
         there = self._values(ground)
         return [f"{self.label}: {self.split} {self.metric} by epoch"] if there is None else []
 
-    def fill(self, ground: Ground, metrics: Sequence[str]) -> st.Sample | None:
+    def fill(self, ground: Ground, metrics: Sequence[str]) -> Sample | None:
         """One value a seed and epoch."""
         found = self._values(ground)
         if found is None:
             return None
         names = tuple(f"epoch {e}:{self.metric}" for e in self.epochs)
-        return st.Sample(self.label, found[0], found[1], names, found[2][:, None, :])
+        return Sample(self.label, found[0], found[1], names, found[2][:, None, :])
 
     def _values(self, ground: Ground) -> tuple[tuple[int, ...], tuple[str, ...], np.ndarray] | None:
         own = sorted(select(ground.own, {"method": self.label}), key=lambda r: r.seed)
@@ -150,7 +150,7 @@ class OfCurve:
         """The curve, if it is not there."""
         return self.curve.missing(ground)
 
-    def fill(self, ground: Ground, metrics: Sequence[str]) -> st.Sample | None:
+    def fill(self, ground: Ground, metrics: Sequence[str]) -> Sample | None:
         """One value a seed; the metric keeps its direction, so that less of an error's number is better."""
         found = self.curve.fill(ground, metrics)
         if found is None:

@@ -19,6 +19,7 @@ from metarec.report import statistics as st
 from metarec.report.contrasts import Setting
 from metarec.report.layout import Block, select
 from metarec.report.pnmta_names import FLOORS
+from metarec.report.samples import samples
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def gains(records: Sequence[Record], store: Store, course: Course, *, track: str
     for name, block in course.sets.items():
         for value in course.setting.values:
             own = select(records, {**block.where, "track": track, course.setting.path: value})
-            there = st.samples(own, store, [course.metric]) if own else {}
+            there = samples(own, store, [course.metric]) if own else {}
             for a, b in course.pairs:
                 if a in there and b in there:
                     found.append(st.compare(there[a], there[b]).assign(dataset=name, value=value))

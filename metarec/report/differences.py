@@ -12,6 +12,7 @@ from metarec.records import Record, Store
 from metarec.report import html
 from metarec.report import statistics as st
 from metarec.report.rules import Unit
+from metarec.report.samples import samples
 
 
 def table(
@@ -34,7 +35,7 @@ def table(
     if not own:
         raise RecordError(f"no record of the {track} track; run the experiment first.")
     wanted = list(pairs)
-    found = st.samples(own, store, [prefix + m for m in metrics])
+    found = samples(own, store, [prefix + m for m in metrics])
     frame = st.pairwise(found, wanted)
     frame["metric"] = frame["metric"].str.removeprefix(prefix)
     absent = [f"{a} against {b}" for a, b in wanted if a not in found or b not in found]

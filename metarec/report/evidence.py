@@ -14,6 +14,7 @@ from metarec.errors import RecordError
 from metarec.records import Record, Store
 from metarec.report import statistics as st
 from metarec.report.layout import select
+from metarec.report.samples import Sample, aligned, direction, on_shared_seeds, samples
 
 
 @dataclass(frozen=True)
@@ -56,23 +57,23 @@ class Ground:
         return any(r.dataset != self.place.source for r in self.own)
 
     @cached_property
-    def samples(self) -> dict[str, st.Sample]:
+    def samples(self) -> dict[str, Sample]:
         """Per-user metrics of every method, named without their prefix."""
         return self._samples(self.own)
 
     @cached_property
-    def floor_samples(self) -> list[st.Sample]:
+    def floor_samples(self) -> list[Sample]:
         """The floors that have one setting here; along a grid there is none for a whole course."""
         there = select(self.own, {"method": self.floors})
         settings = {label: {r.config_hash for r in there if r.method == label} for label in self.floors}
         return list(self._samples([r for r in there if len(settings[r.method]) == 1]).values())
 
-    def sample(self, label: str, metrics: Sequence[str]) -> st.Sample | None:
+    def sample(self, label: str, metrics: Sequence[str]) -> Sample | None:
         """One method's; None if it was not run."""
         found = self.samples.get(label)
         return None if found is None else found.only(metrics)
 
-    def settings(self, experiment: str, label: str, metric: str) -> list[st.Sample]:
+    def settings(self, experiment: str, label: str, metric: str) -> list[Sample]:
         """Every setting of a method in another experiment (a grid), one sample each."""
         paper, name = experiment.split(".")
         wanted = {**self.place.where, "track": self.track, "method": label}
@@ -86,13 +87,13 @@ class Ground:
         scores = [r.extra["valid"] for r in own if "valid" in r.extra]
         return float(np.mean(scores)) if scores else float("nan")
 
-    def _samples(self, records: Sequence[Record]) -> dict[str, st.Sample]:
+    def _samples(self, records: Sequence[Record]) -> dict[str, Sample]:
         if not records:
             return {}
         every = dict.fromkeys(m for r in records for m in r.metrics)  # a ranker has no errors of ratings
         names = [m for m in every if m.rpartition(":")[0] == self.prefix.rstrip(":")]
         bare = tuple(m.removeprefix(self.prefix) for m in names)
-        found = st.samples(records, self.store, names)
+        found = samples(records, self.store, names)
         return {label: replace(s, metrics=bare) for label, s in found.items()}
 
 
@@ -102,7 +103,7 @@ class Role(Protocol):
     def missing(self, ground: Ground) -> list[str]:
         """What has to be run before the role is filled."""
 
-    def fill(self, ground: Ground, metrics: Sequence[str]) -> st.Sample | None:
+    def fill(self, ground: Ground, metrics: Sequence[str]) -> Sample | None:
         """The sample, from what there is; None if there is nothing."""
 
 
@@ -116,7 +117,7 @@ class Method:
         """The method, if it was not run."""
         return [] if self.label in ground.samples else [self.label]
 
-    def fill(self, ground: Ground, metrics: Sequence[str]) -> st.Sample | None:
+    def fill(self, ground: Ground, metrics: Sequence[str]) -> Sample | None:
         """Its sample."""
         return ground.sample(self.label, metrics)
 
@@ -133,7 +134,7 @@ class OnValidation:
         unscored = [label for label in self.labels if np.isnan(ground.validation(label))]
         return absent or [f"a validation score of {label} (sound track)" for label in unscored]
 
-    def fill(self, ground: Ground, metrics: Sequence[str]) -> st.Sample | None:
+    def fill(self, ground: Ground, metrics: Sequence[str]) -> Sample | None:
         """The chosen variant's sample."""
         if self.missing(ground):
             return None
@@ -159,7 +160,7 @@ class BestOf:
         """Those of the methods that were not run."""
         return [label for label in self.at(ground) if label not in ground.samples]
 
-    def fill(self, ground: Ground, metrics: Sequence[str]) -> st.Sample | None:
+    def fill(self, ground: Ground, metrics: Sequence[str]) -> Sample | None:
         """A sample put together metric by metric, from those that were run, over the seeds they all have.
 
         A method recorded once (a floor) stands beside every seed where all are on one split. One without a
@@ -170,14 +171,14 @@ class BestOf:
             return None
         nested = len({split for s in there for split in s.splits}) > 1
         seeded = [s for s in there if nested or len(s.seeds) > 1] or there[:1]
-        cut = {s.label: s for s in st.on_shared_seeds(seeded)}
+        cut = {s.label: s for s in on_shared_seeds(seeded)}
         first = cut[seeded[0].label]
         if not first.seeds:
             raise RecordError(
                 f"no seed of the methods behind {self.name!r} is common to all; run more seeds."
             )
         values = np.stack([np.broadcast_to(cut.get(s.label, s).values, first.values.shape) for s in there])
-        merit = st.nan_mean(values, axis=(1, 2)) * [st.direction(m) for m in metrics]
+        merit = st.nan_mean(values, axis=(1, 2)) * [direction(m) for m in metrics]
         best = np.where(np.isnan(merit), -np.inf, merit).argmax(0)
         chosen = np.stack([values[k, ..., m] for m, k in enumerate(best)], -1)
         label = f"{self.name} ({', '.join(there[k].label for k in np.unique(best))})"
@@ -196,9 +197,9 @@ class Cells:
     level: bool = False
 
     @classmethod
-    def of(cls, a: st.Sample, b: st.Sample, ground: Ground) -> Cells:
+    def of(cls, a: Sample, b: Sample, ground: Ground) -> Cells:
         """Each metric of `a` against `b`."""
-        x, y = st.aligned(a, b)
+        x, y = aligned(a, b)
         draws = st.bootstrap_means(st.nan_mean(x - y, -1, keepdims=True), nested=a.nested or b.nested)
         frame = st.compare(a, b).assign(place=ground.place.name)
         return cls(frame, draws[:, 0], _level_with_a_floor(a, ground))
@@ -236,7 +237,7 @@ class Cells:
         return int(self.frame["seeds"].min())
 
 
-def _level_with_a_floor(a: st.Sample, ground: Ground) -> bool:
+def _level_with_a_floor(a: Sample, ground: Ground) -> bool:
     """Whether, in every metric, the interval of the gain over one and the same floor holds zero."""
     signs = [
         st.compare(a.only(shared), floor.only(shared))["sign"]

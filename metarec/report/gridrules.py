@@ -15,6 +15,7 @@ from metarec.report import statistics as st
 from metarec.report.evidence import Cells, Ground
 from metarec.report.layout import select
 from metarec.report.rules import FAILS, HOLDS, NOISE, EveryCell, Rule, Unit
+from metarec.report.samples import Sample, aligned, on_shared_seeds, samples
 from metarec.report.sensitivity import Sweep
 
 
@@ -37,9 +38,9 @@ class OnGrid(Rule):
                 absent += [f"{method} at {sweep.label} = {v:g}" for v in sweep.values if v not in there]
         return absent
 
-    def points(self, ground: Ground, sweep: Sweep, method: str) -> dict[float, st.Sample]:
+    def points(self, ground: Ground, sweep: Sweep, method: str) -> dict[float, Sample]:
         """The sample of each value of the sweep that was run."""
-        found: dict[float, st.Sample] = {}
+        found: dict[float, Sample] = {}
         for value in sweep.values:
             own = [
                 replace(r, method=f"{method}, {sweep.label} = {value:g}")
@@ -48,18 +49,18 @@ class OnGrid(Rule):
             ]
             if own:
                 names = [ground.prefix + m for m in self.metrics]
-                (sample,) = st.samples(own, ground.store, names).values()
+                (sample,) = samples(own, ground.store, names).values()
                 found[value] = replace(sample, metrics=self.metrics)
         return found
 
-    def level(self, ground: Ground, sample: st.Sample) -> bool:
+    def level(self, ground: Ground, sample: Sample) -> bool:
         """Whether the gain of `sample` over some floor has an interval that holds zero."""
         beside = ground.store.read(*self.beside.split("."))
         wanted = {"method": ground.floors, "track": ground.track, "split_id": sample.splits}
         floors = select(beside, wanted)
         if not floors:
             return False
-        found = st.samples(floors, ground.store, [ground.prefix + m for m in self.metrics]).values()
+        found = samples(floors, ground.store, [ground.prefix + m for m in self.metrics]).values()
         against = [st.compare(sample, replace(floor, metrics=self.metrics)) for floor in found]
         return any(bool((frame["sign"] == "0").all()) for frame in against)
 
@@ -144,7 +145,7 @@ class Flat(OnGrid):
                 points = list(self.points(ground, sweep, method).values())
                 if len(points) < len(sweep.values):
                     continue
-                points = st.on_shared_seeds(points)
+                points = on_shared_seeds(points)
                 if not points[0].seeds:
                     continue
                 values = np.concatenate([p.values for p in points], -1)
@@ -183,14 +184,14 @@ class Flat(OnGrid):
         return np.asarray(width / np.abs(means.mean(-1)) if self.relative else width)
 
 
-def _difference(a: st.Sample, b: st.Sample) -> np.ndarray:
-    x, y = st.aligned(a, b)
+def _difference(a: Sample, b: Sample) -> np.ndarray:
+    x, y = aligned(a, b)
     return st.bootstrap_means(x - y, nested=a.nested or b.nested)[:, 0]
 
 
-def _mean(samples: Sequence[st.Sample], label: str) -> st.Sample | None:
+def _mean(samples: Sequence[Sample], label: str) -> Sample | None:
     """The same users and seeds, each value averaged over settings."""
-    samples = st.on_shared_seeds(samples) if samples else []
+    samples = on_shared_seeds(samples) if samples else []
     if not samples or not samples[0].seeds:
         return None
     return replace(samples[0], label=label, values=np.mean([s.values for s in samples], axis=0))

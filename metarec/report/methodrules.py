@@ -14,6 +14,7 @@ from metarec.report import html
 from metarec.report import statistics as st
 from metarec.report.evidence import Cells, Ground, Method, Role
 from metarec.report.rules import FAILS, HOLDS, NOISE, EveryCell, Paired, Rule, Unit
+from metarec.report.samples import Sample, aligned, direction
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +63,7 @@ class LargestGain(Paired):
             return None
         a, b = self.a.fill(ground, self.metrics), self.b.fill(ground, self.metrics)
         assert a is not None and b is not None
-        x, y = (st.nan_mean(side, axis=1) for side in st.aligned(a, b))
+        x, y = (st.nan_mean(side, axis=1) for side in aligned(a, b))
         first = ((x - y) / np.abs(y)).argmax(-1)
         frame = found.frame.assign(first=[float(np.mean(first == m)) for m in range(len(self.metrics))])
         return replace(found, frame=frame)
@@ -119,14 +120,14 @@ class WorstSetting(EveryCell):
             return None
         return Cells.join([Cells.of(a, b, ground) for a in worst])
 
-    def _worst(self, ground: Ground) -> list[st.Sample]:
+    def _worst(self, ground: Ground) -> list[Sample]:
         (metric,) = self.metrics
         found = []
         for label in self.labels:
             points = ground.settings(self.grid, label, metric)
             if len(points) < self.points:
                 return []
-            worst = min(points, key=lambda s: st.direction(metric) * float(st.nan_mean(s.values)))
+            worst = min(points, key=lambda s: direction(metric) * float(st.nan_mean(s.values)))
             found.append(replace(worst, label=f"{label}, worst of {len(points)} settings"))
         return found
 
@@ -179,7 +180,7 @@ class Steadier(Rule):
         return f"Scatter over seeds against that of {cells.frame['a'].iloc[0]}: {'; '.join(parts)}."
 
 
-def log_spread(sample: st.Sample) -> tuple[float, np.ndarray]:
+def log_spread(sample: Sample) -> tuple[float, np.ndarray]:
     """Mean over metrics of the log standard deviation over seeds, and its draws under resampling of seeds.
 
     Draws in which one seed fills every place have no deviation and are left out.

@@ -18,6 +18,7 @@ from metarec.report import html, style
 from metarec.report import statistics as st
 from metarec.report.layout import Layout, select
 from metarec.report.pnmta_names import COLUMNS, ROWS
+from metarec.report.samples import samples
 from metarec.report.tables import Table, build
 
 DEFAULT = "PNMTA C film"
@@ -102,7 +103,7 @@ def forest(
     for block in layout.blocks:
         own = select(records, {**block.where, "track": track})
         if own:
-            there = st.samples(own, store, ["MAE"])
+            there = samples(own, store, ["MAE"])
             rows = [st.compare(there[default], other) for name, other in there.items() if name != default]
             found[block.dataset] = st.holm(pd.concat(rows, ignore_index=True))
     names = [

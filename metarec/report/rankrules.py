@@ -16,6 +16,7 @@ from metarec.report import statistics as st
 from metarec.report.evidence import Cells, Ground, Role
 from metarec.report.layout import select
 from metarec.report.rules import FAILS, HOLDS, NOISE, Paired, Rule, Unit
+from metarec.report.samples import Sample, direction, on_shared_seeds
 
 
 @dataclass(frozen=True)
@@ -35,13 +36,13 @@ class Ranked:
         run = {r.method for r in ground.own}
         return [label for label in self.labels if label not in run]
 
-    def fill(self, ground: Ground, metrics: Sequence[str]) -> st.Sample | None:
+    def fill(self, ground: Ground, metrics: Sequence[str]) -> Sample | None:
         """A sample put together metric by metric, over the seeds that all of them have."""
         there = [s for label in self.labels if (s := ground.sample(label, metrics)) is not None]
         if not there:
             return None
-        there = st.on_shared_seeds(there)
-        sign = np.array([st.direction(m) for m in metrics])
+        there = on_shared_seeds(there)
+        sign = np.array([direction(m) for m in metrics])
         order = (-sign * np.stack([st.nan_mean(s.values, (0, 1)) for s in there])).argsort(0)
         row = order[int(np.ceil(self.place * (len(there) - 1)))]
         chosen = np.stack([there[k].values[..., m] for m, k in enumerate(row)], -1)
@@ -60,12 +61,12 @@ class Average:
         """What any of them lacks."""
         return list(dict.fromkeys(what for role in self.roles for what in role.missing(ground)))
 
-    def fill(self, ground: Ground, metrics: Sequence[str]) -> st.Sample | None:
+    def fill(self, ground: Ground, metrics: Sequence[str]) -> Sample | None:
         """The mean, once all are there."""
         there = [s for role in self.roles if (s := role.fill(ground, metrics)) is not None]
         if len(there) < len(self.roles):
             return None
-        there = st.on_shared_seeds(there)
+        there = on_shared_seeds(there)
         return replace(there[0], label=self.name, values=np.mean([s.values for s in there], axis=0))
 
 
@@ -82,7 +83,7 @@ class Gap:
         """The method, or its training curve."""
         return [f"{self.label}: query loss by epoch"] if self.fill(ground, ()) is None else []
 
-    def fill(self, ground: Ground, metrics: Sequence[str]) -> st.Sample | None:
+    def fill(self, ground: Ground, metrics: Sequence[str]) -> Sample | None:
         """Test less training."""
         own = sorted(select(ground.own, {"method": self.label}), key=lambda r: r.seed)
         if not own or any("query" not in r.extra.get("curve", {}) for r in own):
@@ -105,7 +106,7 @@ class Overfit:
         """The method, or its error on training users."""
         return [f"{self.label}: error on training users"] if self.fill(ground, ()) is None else []
 
-    def fill(self, ground: Ground, metrics: Sequence[str]) -> st.Sample | None:
+    def fill(self, ground: Ground, metrics: Sequence[str]) -> Sample | None:
         """Test less training."""
         own = sorted(select(ground.own, {"method": self.label}), key=lambda r: r.seed)
         if not own or any("train MAE" not in r.terms for r in own):
@@ -114,13 +115,13 @@ class Overfit:
         return _one_a_seed(self.label, "gap:MAE", own, gaps)
 
 
-def _one_a_seed(label: str, metric: str, own: Sequence[Record], values: Sequence[float]) -> st.Sample | None:
+def _one_a_seed(label: str, metric: str, own: Sequence[Record], values: Sequence[float]) -> Sample | None:
     """One value a seed as a sample; a seed that diverged is left out, and nothing is left if all have."""
     kept = [(r, v) for r, v in zip(own, values, strict=True) if np.isfinite(v)]
     if not kept:
         return None
     seeds, splits = tuple(r.seed for r, _ in kept), tuple(r.split_id for r, _ in kept)
-    return st.Sample(label, seeds, splits, (metric,), np.array([v for _, v in kept])[:, None, None])
+    return Sample(label, seeds, splits, (metric,), np.array([v for _, v in kept])[:, None, None])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,9 +186,9 @@ class HasRank(Rule):
         there = [s for name in self.labels if (s := ground.sample(name, self.metrics)) is not None]
         if self.label not in [s.label for s in there] or len(there) < 2:
             return None
-        there = st.on_shared_seeds(there)
+        there = on_shared_seeds(there)
         own = [s.label for s in there].index(self.label)
-        means = np.stack([st.nan_mean(s.values, 1)[:, 0] for s in there]) * st.direction(self.metrics[0])
+        means = np.stack([st.nan_mean(s.values, 1)[:, 0] for s in there]) * direction(self.metrics[0])
         ranks = 1 + (means > means[own]).sum(0)
         whole = 1 + int((means.mean(1) > means[own].mean()).sum())
         row = {"a": self.label, "gain": 0.0, "rank": whole, "share": float(np.mean(ranks == self.rank))}

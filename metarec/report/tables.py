@@ -23,7 +23,8 @@ from metarec.records import Record, Store
 from metarec.report import html
 from metarec.report.layout import Block, Layout, score, select
 from metarec.report.rendering import explained, rendered
-from metarec.report.statistics import Interval, Sample, direction, samples, t_interval
+from metarec.report.samples import Sample, direction, samples
+from metarec.report.statistics import Interval, t_interval
 
 REFERENCE = Path(__file__).parents[2] / "reference"
 VERDICTS = ("matched", "better", "worse", "not comparable", "not run")

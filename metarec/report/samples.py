@@ -1,0 +1,120 @@
+"""Per-user metrics of methods, read from records and brought side by side: same splits, same users."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from metarec import metrics as metric_names
+from metarec.errors import RecordError
+from metarec.records import Record, Store
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One method's per-user metrics: `values` `[seeds, tasks, metrics]`, higher is better once `oriented`.
+
+    `splits` names the split of each seed. Where all are one split, task `i` is the same user at every seed.
+    """
+
+    label: str
+    seeds: tuple[int, ...]
+    splits: tuple[str, ...]
+    metrics: tuple[str, ...]
+    values: np.ndarray
+
+    @property
+    def nested(self) -> bool:
+        """Whether each seed has users of its own."""
+        return len(set(self.splits)) > 1
+
+    @property
+    def defined(self) -> tuple[str, ...]:
+        """Metrics with a value for some user; a ranker has no errors of ratings."""
+        there = (~np.isnan(self.values)).any((0, 1))
+        return tuple(m for m, k in zip(self.metrics, there, strict=True) if k)
+
+    def only(self, metrics: Sequence[str]) -> Sample:
+        """The same with fewer metrics."""
+        columns = [self.metrics.index(m) for m in metrics]
+        return Sample(self.label, self.seeds, self.splits, tuple(metrics), self.values[..., columns])
+
+
+def direction(metric: str) -> int:
+    """1 for a metric to be high, -1 for an error; a prefix such as `std:` is ignored."""
+    return 1 if metric_names.higher_is_better(metric.rpartition(":")[2]) else -1
+
+
+def samples(records: Sequence[Record], store: Store, metrics: Sequence[str]) -> dict[str, Sample]:
+    """Per-user metrics of every method of one track of one experiment, by label, from the store's Parquet
+    file.
+
+    A seed that diverged (nan for every user) is left out. Raises `RecordError` when records of several
+    tracks, or of several settings under one label, are mixed, and when a record has no per-user rows.
+    """
+    places = {(r.paper, r.experiment, r.track) for r in records}
+    if len(places) != 1:
+        raise RecordError(f"records of {sorted(places)} are mixed; pass one track of one experiment.")
+    paper, experiment, _ = places.pop()
+    frame = store.per_user(paper, experiment, [r.key for r in records])
+    rows = dict(tuple(frame.astype({"key": str}).groupby("key", sort=False)))
+    found = {}
+    for label in dict.fromkeys(r.method for r in records):
+        own = sorted((r for r in records if r.method == label), key=lambda r: r.seed)
+        if len({r.config_hash for r in own}) != 1 or len({r.seed for r in own}) != len(own):
+            raise RecordError(
+                f"{label!r} has records of several settings; delete those that are out of date."
+            )
+        missing = [r.seed for r in own if r.key not in rows]
+        if missing:
+            raise RecordError(f"{label!r}, seed {missing[0]} has no per-user rows; run {experiment} again.")
+        values = np.stack([_values(rows[r.key], metrics, label) for r in own])
+        kept = ~np.isnan(values).all(axis=(1, 2))
+        own = [r for r, k in zip(own, kept, strict=True) if k]
+        if own:
+            seeds, splits = tuple(r.seed for r in own), tuple(r.split_id for r in own)
+            found[label] = Sample(label, seeds, splits, tuple(metrics), values[kept])
+    return found
+
+
+def _values(rows: pd.DataFrame, metrics: Sequence[str], label: str) -> np.ndarray:
+    absent = [m for m in metrics if m not in rows]
+    if absent:
+        raise RecordError(f"{label!r} has no per-user {absent[0]!r}; ask for a metric its protocol records.")
+    return rows.sort_values("task")[list(metrics)].to_numpy(np.float64)
+
+
+def on_shared_seeds(samples: Sequence[Sample]) -> list[Sample]:
+    """The samples cut to the seeds that all of them have."""
+    shared = [seed for seed in samples[0].seeds if all(seed in s.seeds for s in samples)]
+    cut = []
+    for s in samples:
+        index = [s.seeds.index(seed) for seed in shared]
+        splits = tuple(s.splits[i] for i in index)
+        cut.append(replace(s, seeds=tuple(shared), splits=splits, values=s.values[index]))
+    return cut
+
+
+def aligned(a: Sample, b: Sample) -> tuple[np.ndarray, np.ndarray]:
+    """Values of two methods on the same splits, `[seeds, tasks, metrics]`, errors negated.
+
+    Seeds that only one has are left out; a method without seeds (a floor, recorded once) stands beside every
+    seed of the other, if all are on one split. `RecordError` when the two were not scored on the same users.
+    """
+    sign = np.array([direction(m) for m in a.metrics])
+    shared = sorted(set(a.seeds) & set(b.seeds))
+    if 1 in (len(a.seeds), len(b.seeds)) and not (a.nested or b.nested):
+        longer = a if len(a.seeds) >= len(b.seeds) else b
+        shared = list(longer.seeds)
+    picked = []
+    for sample in (a, b):
+        index = [sample.seeds.index(s) if s in sample.seeds else 0 for s in shared]
+        picked.append((sample.values[index] * sign, [sample.splits[i] for i in index]))
+    if not shared or picked[0][1] != picked[1][1]:
+        raise RecordError(
+            f"{a.label!r} and {b.label!r} were not scored on the same users; run both with one protocol."
+        )
+    return picked[0][0], picked[1][0]
