@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
@@ -123,7 +123,7 @@ def _compiled_step(training: Training, key: Key, inputs: Inputs) -> Callable[[],
         with config.patch(recompute_views=True):
             terms = losses(*arguments)
         training.step.optimiser.zero_grad()
-        torch.stack(list(terms.values())).sum().backward()
+        reduce(torch.add, terms.values()).sum().backward()
         training.step.optimiser.step()
 
     return step
