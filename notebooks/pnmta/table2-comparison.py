@@ -186,13 +186,13 @@ on("sound", pnmta.tests, books, store)
 
 # %% [markdown]
 # On MovieLens-1M the modulators make no difference that these users could show (PNMTA − MAML-PT), pretraining makes one, and PNMTA is ahead
-# of MeLU; in the errors both are behind the damped bias. On the part of Book-Crossing the modulators make a difference, most of it in the
-# errors, and pretraining makes one in the ranking; MeLU is behind the damped bias there
+# of MeLU; in the errors both are behind the damped bias. On the part of Book-Crossing the modulators make a difference in the
+# errors and pretraining makes one in the ranking; MeLU is behind the damped bias there
 # too, while PNMTA and the bias cannot be told apart.
 #
 # Whether further users help in pretraining depends on the step sizes. At the paper's, on MovieLens-1M, PNMTA (Full-PT) is ahead of PNMTA by all four
 # measures, as the verdicts on P08 and P09 say, in a table where both fall behind the baselines or barely reach them. At the searched ones
-# it is behind in the errors.
+# it is behind in MAE.
 #
 # ## Verdict on each claim
 
