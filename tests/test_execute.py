@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -14,8 +15,10 @@ from made_records import add
 
 from metarec import experiments
 from metarec.cli import main
+from metarec.data import synthetic
 from metarec.errors import ProtocolError
-from metarec.experiments import Experiment, Request, checks, execute, provenance, vectors
+from metarec.experiments import Experiment, Request, checks, execute, groups, provenance, stream, vectors
+from metarec.experiments.measured import Measurement
 from metarec.experiments.request import no_runs
 from metarec.methods import locate
 from metarec.records import Record, Store
@@ -94,6 +97,33 @@ def test_fig_8_trains_again_only_what_older_code_recorded_and_only_if_asked(
     assert measured == [run.label for run in runs]
     execute("pnmta.fig8", profile="quick", seeds=1, store=store, redo=redo)
     assert measured[len(runs) :] == ([runs[0].label] if redo else [])
+
+
+@pytest.mark.parametrize("module", [stream, groups], ids=["fig1", "fig2"])
+def test_what_is_measured_is_not_measured_again(
+    module: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(groups, "SETTINGS", groups.SETTINGS[:1])
+    name, store = module.EXPERIMENTS[0].name, Store(tmp_path)
+    execute(f"pnmta.{name}", profile="quick", seeds=1, store=store)
+    first = store.read("pnmta", name)
+    monkeypatch.setattr(module, "train", None)
+    for redo in (False, True):
+        assert execute(f"pnmta.{name}", profile="quick", seeds=1, store=store, redo=redo) == first
+
+
+def test_a_record_is_kept_unless_older_code_made_it_and_redo_is_asked_for(tmp_path: Path) -> None:
+    ratings, options = synthetic(0, n_users=40, n_items=80), {"rounds": 3}
+    for redo in (False, True):
+        request = Request("quick", ("published",), 1, Store(tmp_path), redo=redo)
+        place = Measurement("pnmta", "made", stream.__name__, request)
+        record = place.record("one", ratings, options, {"worth": 1.0})
+        for kept in (record, replace(record, code_hash="older")):
+            request.store.add(kept)
+            found = place.recorded("one", ratings, options)
+            assert found == (None if redo and kept.code_hash == "older" else kept)
+        assert place.recorded("one", ratings, options, seed=1) is None
+        assert place.recorded("one", ratings, {"rounds": 4}) is None
 
 
 @pytest.mark.parametrize(

@@ -13,13 +13,16 @@ from metarec.data import synthetic
 from metarec.experiments import modulators
 from metarec.experiments.cold_start import protocol
 from metarec.experiments.measured import Measurement
+from metarec.experiments.request import Request
 from metarec.records import Record, Store
 from metarec.report import table45
 from metarec.report.claims import UNTESTABLE
 from metarec.report.rules import FAILS, HOLDS, NOISE
 
 RATINGS = synthetic(1, n_users=60, n_items=40, ratings_per_user=(14, 24))
-PLACE = Measurement("pnmta", "table45", modulators.__name__, "quick")
+PLACE = Measurement(
+    "pnmta", "table45", modulators.__name__, Request("quick", ("published",), 1, Store(Path()))
+)
 
 
 @pytest.fixture(scope="module")

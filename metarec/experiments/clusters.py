@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import torch
@@ -34,18 +35,22 @@ def measure_clusters(request: Request) -> Iterator[Record]:
     """Section 1: groups of users, in two kinds of data, against chance: silhouette, $k$, 95th percentile."""
     runs = [r for r in fig8(request) if r.label == PANELS[-1].label]
     ratings = runs[0].protocol.ratings()
-    place = Measurement("pnmta", "clusters", __name__, request.profile, device=request.device)
+    place = Measurement("pnmta", "clusters", __name__, request)
     rounds = 9 if request.profile == "quick" else ROUNDS
     for run in runs:
         splits = run.protocol.splits(ratings, run.seed)
-        for name, x in (
-            (VECTORS, _vectors(run, ratings, splits, request.device)),
-            (RATINGS, residuals(ratings, splits.test.task)),
-        ):
-            started = time.perf_counter()
-            found = tendency(x, np.random.default_rng(run.seed), rounds)
+        data = {
+            VECTORS: partial(_vectors, run, ratings, splits, request.device),
+            RATINGS: partial(residuals, ratings, splits.test.task),
+        }
+        for name, make in data.items():
             options = {"rounds": rounds, "panel": run.label} if name == VECTORS else {"rounds": rounds}
-            yield place.record(name, ratings, options, found, seed=run.seed, started=started)
+            kept = place.recorded(name, ratings, options, seed=run.seed)
+            if kept is None:
+                started = time.perf_counter()
+                found = tendency(make(), np.random.default_rng(run.seed), rounds)
+                kept = place.record(name, ratings, options, found, seed=run.seed, started=started)
+            yield kept
 
 
 def tendency(x: np.ndarray, rng: np.random.Generator, rounds: int) -> dict[str, float]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
-
-import torch
 
 from metarec.data import Ratings
 from metarec.experiments import provenance
-from metarec.records import Record, digest, finite
+from metarec.experiments.request import Request
+from metarec.records import Record, digest, finite, run_key
 
 
 @dataclass(frozen=True)
@@ -21,9 +20,16 @@ class Measurement:
     paper: str
     experiment: str
     module: str
-    profile: str
+    request: Request
     track: str = "published"
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    def recorded(
+        self, method: str, ratings: Ratings, options: Mapping[str, Any], *, seed: int = 0
+    ) -> Record | None:
+        """The record that an earlier call left of this, if it is to be kept (`Request.recorded`)."""
+        config = self._config(method, ratings, options)
+        key = run_key(self.paper, self.experiment, self.track, config, seed)
+        return self.request.recorded(self.paper, self.experiment, key, self.module)
 
     def record(
         self,
@@ -51,8 +57,11 @@ class Measurement:
             counts=ratings.counts(),
             selection="last" if epochs else "",
             epochs=epochs,
-            config_hash=digest([method, ratings.name, dict(options), self.profile]),
+            config_hash=self._config(method, ratings, options),
             data_sha256=ratings.sha256,
-            **provenance.origin(self.module, self.device, self.profile, seconds),
+            **provenance.origin(self.module, self.request.device, self.request.profile, seconds),
             extra=dict(extra or {}),
         )
+
+    def _config(self, method: str, ratings: Ratings, options: Mapping[str, Any]) -> str:
+        return digest([method, ratings.name, dict(options), self.request.profile])

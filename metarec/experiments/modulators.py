@@ -43,7 +43,7 @@ TIMED: dict[str, tuple[str, dict[str, Any]]] = {
 def measure_table45(request: Request) -> Iterator[Record]:
     """Tables 4 and 5: counts and times, on the fields of both data sets; nothing is trained to an end."""
     quick = request.profile == "quick"
-    place = Measurement("pnmta", "table45", __name__, request.profile, device=request.device)
+    place = Measurement("pnmta", "table45", __name__, request)
     for dataset in ("ml-1m",) if quick else ("ml-1m", "book-crossing"):
         rules = protocol("published", request.profile, dataset)
         ratings = rules.ratings()
@@ -110,7 +110,7 @@ def timings(place: Measurement, ratings: Ratings, splits: Splits, *, quick: bool
     warm, rounds = (1, 5) if quick else (WARM_UP, ROUNDS)
     given = {"window": WINDOW} | ({"d": 8} if quick else {})
     running = {
-        name: _steps(model, {**given, **own}, ratings, splits, place.device)
+        name: _steps(model, {**given, **own}, ratings, splits, place.request.device)
         for name, (model, own) in TIMED.items()
     }
     ms: dict[str, list[float]] = {name: [] for name in TIMED}
@@ -119,7 +119,7 @@ def timings(place: Measurement, ratings: Ratings, splits: Splits, *, quick: bool
             elapsed = next(steps)
             if turn >= warm:
                 ms[name].append(round(1000 * elapsed, 4))
-    kind = place.device.type
+    kind = place.request.device.type
     return [
         place.record(
             f"step, {name}",

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from metarec.errors import RecordError
+from metarec.experiments import sameness
 from metarec.experiments.protocol import Run
 from metarec.records import Record, Store
 
@@ -27,6 +28,12 @@ class Request:
     store: Store
     device: torch.device = torch.device("cpu")
     redo: bool = False
+
+    def recorded(self, paper: str, experiment: str, key: str, module: str) -> Record | None:
+        """The record of that key, if there is one; with `redo`, only if the code of `module` is still its."""
+        found = next((r for r in self.store.read(paper, experiment) if r.key == key), None)
+        done = found and (not self.redo or sameness.fresh(module, found.code_hash))
+        return found if done else None
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import torch
 from torch import Generator, Tensor
 from torch.func import functional_call, grad, vmap
 
-from metarec.data import Schema
+from metarec.data import Ratings, Schema
 from metarec.experiments.cold_start import protocol
 from metarec.experiments.measured import Measurement
 from metarec.experiments.request import Experiment, Request, no_runs
@@ -25,7 +25,7 @@ from metarec.methods import initialised
 from metarec.methods.maml_pt import MAMLPT
 from metarec.records import Record
 from metarec.selection import Selection
-from metarec.tasks import Episodes, EpisodeTensors
+from metarec.tasks import Episodes, EpisodeTensors, Splits
 from metarec.tasks.batch import RowBatch
 from metarec.training import train
 
@@ -37,24 +37,32 @@ SHOWN = 400  # places of a stream in the picture
 def measure_fig1(request: Request) -> Iterator[Record]:
     """Fig 1: for each data set, seed and state of the network, what one user's rows are worth."""
     quick = request.profile == "quick"
-    place = Measurement("pnmta", "fig1", __name__, request.profile, "sound", request.device)
+    place = Measurement("pnmta", "fig1", __name__, request, "sound")
     for dataset in ("ml-1m",) if quick else ("ml-1m", "book-crossing"):
         rules = protocol("sound", request.profile, dataset)
         ratings = rules.ratings()
         for seed in range(request.seeds):
             splits = rules.splits(ratings, seed)
             for state, epochs in STATES.items():
-                started = time.perf_counter()
                 given = {"epochs": 0, "pretrain_epochs": min(epochs, 2) if quick else epochs}
                 given |= {"d": 8} if quick else {}
-                with initialised(seed):
-                    method = MAMLPT(Schema.of(ratings), **given)
-                trained = train([method], splits, [seed], Selection("last"), device=request.device)
-                trained.stack.method(0, trained.params).cpu()
-                found = worth(method, splits.train, users=20 if quick else 100, seed=seed)
-                found |= batches(splits.train, seed)
-                extra = streams(splits.train) if seed == 0 and not epochs else {}
-                yield place.record(state, ratings, given, found, seed=seed, started=started, extra=extra)
+                kept = place.recorded(state, ratings, given, seed=seed)
+                yield kept or _measure(place, state, ratings, splits, given, seed)
+
+
+def _measure(
+    place: Measurement, state: str, ratings: Ratings, splits: Splits, given: dict[str, Any], seed: int
+) -> Record:
+    """What one user's rows are worth to a network in one state."""
+    started = time.perf_counter()
+    quick = place.request.profile == "quick"
+    with initialised(seed):
+        method = MAMLPT(Schema.of(ratings), **given)
+    trained = train([method], splits, [seed], Selection("last"), device=place.request.device)
+    trained.stack.method(0, trained.params).cpu()
+    found = worth(method, splits.train, users=20 if quick else 100, seed=seed) | batches(splits.train, seed)
+    drawn = streams(splits.train) if seed == 0 and not given["pretrain_epochs"] else {}
+    return place.record(state, ratings, given, found, seed=seed, started=started, extra=drawn)
 
 
 def worth(method: MAMLPT, episodes: Episodes, *, users: int, seed: int) -> dict[str, float]:

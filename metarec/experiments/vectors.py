@@ -19,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from metarec.data import Field, Ratings, Schema
-from metarec.experiments import provenance, sameness
+from metarec.experiments import provenance
 from metarec.experiments.cold_start import WINDOW, protocol
 from metarec.experiments.protocol import Run
 from metarec.experiments.request import Experiment, Request
@@ -68,18 +68,12 @@ def fig8(request: Request) -> list[Run]:
 
 
 def measure_fig8(request: Request) -> Iterator[Record]:
-    """Train the panels for each seed; keep statistics of the vectors and, for seed 0, a t-SNE.
-
-    A panel that is recorded already is not trained again, unless `redo` is asked for and older code did it.
-    """
-    have = {r.key: r for r in request.store.read("pnmta", "fig8")}
+    """Train the panels for each seed; keep statistics of the vectors and, for seed 0, a t-SNE."""
     runs = fig8(request)
     ratings = runs[0].protocol.ratings()
     for run in runs:
-        kept = have.get(run.key)
-        if kept is None or (request.redo and not sameness.fresh(locate(run.model)[0], kept.code_hash)):
-            kept = _measure(run, ratings, run.protocol.splits(ratings, run.seed), request.device)
-        yield kept
+        kept = request.recorded("pnmta", "fig8", run.key, locate(run.model)[0])
+        yield kept or _measure(run, ratings, run.protocol.splits(ratings, run.seed), request.device)
 
 
 def _measure(run: Run, ratings: Ratings, splits: Splits, device: torch.device) -> Record:
