@@ -239,6 +239,22 @@ def test_choice_by_validation_ignores_the_test_scores() -> None:
         best_on_validation([found(lr, nan, 0.9) for lr in (0.1, 0.2)], "M", ["lr"])
 
 
+def test_a_row_of_pnmtas_table_3_trains_at_the_step_size_found_for_it(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    best = {"PNMTA": 0.1, "PNMTA C attention": 0.01, "PNMTA C none": 0.001}
+    for search in ("table2-tuning", "table3-tuning"):
+        for run in plan(f"pnmta.{search}", "full", "sound", 1, store):
+            lost = run.options.get("inner_lr") != best.get(run.label)
+            made = Record("pnmta", search, "sound", run.protocol.dataset, run.label, dict(run.options), 0, {})
+            store.add(replace(made, config_hash=run.config_hash, extra={"valid": float(lost)}))
+    rows = {"film": "PNMTA", "attention": "PNMTA C attention", "none": "PNMTA C none"}
+    runs = plan("pnmta.table3", "full", "both", 1, store)
+    assert len(runs) == 2 * 2 * 24
+    for run in runs:
+        found = best[rows[run.label.split()[-1]]]
+        assert run.options["inner_lr"] == (found if run.protocol.track == "sound" else 0.01)
+
+
 def test_protocols_refuse_unknown_settings() -> None:
     given = {"track": "sound", "dataset": "synthetic", "rule": "tanp"}
     with pytest.raises(ProtocolError, match="no key 'metric_set'"):

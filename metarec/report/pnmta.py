@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from metarec.experiments.pnmta import SEARCHED
 from metarec.records import Record, Store
 from metarec.report import differences, figures, html, provenance
 from metarec.report.claims import Ledger
@@ -169,16 +170,27 @@ def floors(
 def conditions(records: Sequence[Record], store: Store, *, track: str) -> html.Html:
     """The header of a track, one for each data set: with the search behind its settings.
 
-    The settings of PNMTA's family are the paper's on `published`; its modulators share those of `PNMTA`.
+    The settings of PNMTA's family are the paper's on `published`; on `sound` the cells of a row of Table 3
+    share those searched for one of them.
     """
-    own = [r if r.method in _TABLE2_ROWS else replace(r, method=PNMTA) for r in records if r.track == track]
-    methods = {r.method for r in own} - ({MAML_PT, NO_PT, PNMTA, FULL} if track == "published" else set())
-    search = [r for r in store.read("pnmta", "table2-tuning") if r.method in methods]
+    own = [replace(r, method=_searched(r.method)) for r in records if r.track == track]
+    family = {MAML_PT, NO_PT, PNMTA, FULL, *SEARCHED.values()}
+    methods = {r.method for r in own} - (family if track == "published" else set())
+    searches = (store.read("pnmta", name) for name in ("table2-tuning", "table3-tuning"))
+    search = [r for records in searches for r in records if r.method in methods]
+    own, search = (
+        [replace(r, method=PRINTED.get(r.method, r.method)) for r in side] for side in (own, search)
+    )
     parts = []
     for name in dict.fromkeys(r.dataset for r in own):
         here, tried = (select(side, {"dataset": name}) for side in (own, search))
         parts.append(provenance.header(here, track=track, search=tried, deviations=DEVIATIONS))
     return html.Html("".join(part.html for part in parts), f"{track} track")
+
+
+def _searched(label: str) -> str:
+    """Whose search gives a row of Table 2, or a cell of Table 3, its settings."""
+    return label if label in _TABLE2_ROWS else SEARCHED[label.split()[-1]]
 
 
 def tests(records: Sequence[Record], store: Store, *, track: str) -> html.Html:
