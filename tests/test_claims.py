@@ -14,6 +14,7 @@ from made_records import add, add_seeds
 from metarec.errors import RecordError
 from metarec.records import Record, Store
 from metarec.report import claims, tanp
+from metarec.report.cellrules import NoGain
 from metarec.report.claims import FAILS, HOLDS, NOISE, PENDING, UNTESTABLE, decide
 from metarec.report.evidence import BestOf, Cells, Ground, Method, OnValidation, Place
 from metarec.report.methodrules import Above, LargestGain, Steadier, WorstSetting, log_spread
@@ -310,3 +311,26 @@ def test_the_table_of_claims_decides_what_it_can(store: Store) -> None:
     assert f"Last.FM: {tanp.NO_POOL}" in frame.loc["T10", "missing"]
     assert "MovieLens-1M: every run" in frame.loc["T07", "missing"]
     assert "✗ does not hold" in shown.html
+
+
+def test_a_ranker_is_no_floor_where_errors_are_compared_too(store: Store) -> None:
+    metrics = ("MAE", "P@5")
+    records = add_seeds(store, "a", {"MAE": -0.1, "P@5": 0.1}, base=0.8)
+    records += add_seeds(store, "b", {"MAE": 0.0, "P@5": 0.0}, base=0.8)
+    records += add_seeds(store, "Popularity", {"P@5": 0.1}, base=0.8, noise=0.3)
+    rule = AllCells(a=Method("a"), b=Method("b"), metrics=metrics, places=("Home",))
+    assert decide(rule, {"Home": ground(records, store, floors=("Popularity",))})[""].verdict == HOLDS
+    ranked = replace(rule, metrics=("P@5",))
+    assert decide(ranked, {"Home": ground(records, store, floors=("Popularity",))})[""].verdict == NOISE
+
+
+def test_a_part_that_fails_for_good_leaves_the_whole_a_word_so_far(store: Store) -> None:
+    rule = NoGain(a=Method("a"), b=Method("b"), metrics=("P@5",), places=("Home", "Away"), allowed=0)
+    grounds = {}
+    for place, lead in ((HOME, 0.1), (AWAY, 0.0)):
+        given: dict[str, Any] = {"seeds": 3, "experiment": place.experiment.split(".")[1]}
+        made = add_seeds(store, "a", {"P@5": lead}, **given) + add_seeds(store, "b", {"P@5": 0.0}, **given)
+        grounds[place.name] = ground(made, store, place)
+    found = decide(rule, grounds)
+    assert found["Home"].verdict == FAILS and found["Away"].so_far == HOLDS
+    assert (found[""].verdict, found[""].so_far) == (PENDING, NOISE)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from made_records import add
 from made_splits import HERE, HOME, curve, falling, ground, level, runs, word
 
 from metarec.records import Record, Store
@@ -362,3 +363,17 @@ def test_three_seeds_give_a_word_so_far(store: Store) -> None:
     rule = AllCells(a=Method("a"), b=Method("b"), **HERE)
     found = decide(rule, {"Home": ground(records, store)})
     assert (found["Home"].verdict, found["Home"].so_far, found[""].so_far) == (PENDING, HOLDS, HOLDS)
+
+
+def test_seeds_at_which_a_method_diverged_are_said_to_be_left_out_and_make_no_rank_final(
+    store: Store,
+) -> None:
+    others = {name: 0.1 * (k + 1) for k, name in enumerate("bcdefg")}
+    family(store, {"a": 0.9, **others})
+    for seed in (3, 4):
+        add(store, "b", {"MAE": float("nan")}, seed=seed, split=f"split {seed}")
+    rule = HasRank(label="a", labels=("a", *others), rank=2, **HERE)
+    found = decide(rule, {"Home": ground(store.read("tanp", "made"), store)})["Home"]
+    assert (found.verdict, found.so_far) == (PENDING, FAILS)
+    assert found.missing == ("2 seeds at which a method compared has diverged",)
+    assert "by mean over the 3 seeds that all have" in found.evidence

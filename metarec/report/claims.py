@@ -68,7 +68,8 @@ class Ledger:
 class Finding:
     """A verdict, the sentence of numbers behind it, and what is missing for a final one.
 
-    `so_far` is what the rule says of the seeds there are, where nothing but seeds is missing.
+    `so_far` is what the rule says of the seeds there are, where nothing but seeds is missing; `complete` says
+    that nothing else is.
     """
 
     verdict: str
@@ -76,6 +77,7 @@ class Finding:
     missing: tuple[str, ...] = ()
     cells: Cells | None = None
     so_far: str = ""
+    complete: bool = False
 
 
 def ledger(paper: str) -> Ledger:
@@ -110,7 +112,7 @@ def decide(rule: Rule, grounds: Mapping[str, Ground], *, percent: bool = True) -
     elif not parts:
         whole = Finding(PENDING, "", missing)
     else:
-        complete = len(parts) == len(rule.places) and all(f.so_far or not f.missing for f in found.values())
+        complete = len(parts) == len(rule.places) and all(f.complete for f in found.values())
         whole = _weigh(rule, Cells.join(parts), missing, unit, complete=complete)
     return {**found, "": whole}
 
@@ -127,13 +129,25 @@ def _at(rule: Rule, ground: Ground, unit: Unit) -> Finding:
     if cells is None:
         return Finding(PENDING, "", missing)
     if cells.seeds < SEEDS:
-        missing += (more_seeds(SEEDS - cells.seeds),)
+        missing += _seeds(ground, cells.seeds)
     return _weigh(rule, cells, missing, unit, complete=complete)
 
 
 def more_seeds(n: int) -> str:
     """What a claim waits for where runs are too few."""
     return f"{n} more seed{'s' * (n > 1)}"
+
+
+def _seeds(ground: Ground, n: int) -> tuple[str, ...]:
+    """Why only `n` seeds are compared: some were not run, at some a method has diverged."""
+    seeds: dict[str, set[int]] = {}
+    for r in ground.own:
+        if r.epochs:
+            seeds.setdefault(r.method, set()).add(r.seed)
+    absent = max(0, SEEDS - min(map(len, seeds.values()), default=0))
+    lost = SEEDS - absent - n
+    left_out = f"{lost} seed{'s' * (lost > 1)} at which a method compared has diverged"
+    return ((more_seeds(absent),) if absent else ()) + ((left_out,) if lost > 0 else ())
 
 
 def _weigh(rule: Rule, cells: Cells, missing: tuple[str, ...], unit: Unit, *, complete: bool) -> Finding:
@@ -146,8 +160,8 @@ def _weigh(rule: Rule, cells: Cells, missing: tuple[str, ...], unit: Unit, *, co
     word = NOISE if word == HOLDS and cells.level else word
     if missing:
         final = rule.refuted(cells)
-        return Finding(FAILS if final else PENDING, evidence, missing, cells, "" if final else word)
-    return Finding(word, evidence, (), cells)
+        return Finding(FAILS if final else PENDING, evidence, missing, cells, "" if final else word, complete)
+    return Finding(word, evidence, (), cells, complete=complete)
 
 
 def table(notebook: str, records: Sequence[Record], store: Store, *, root: Path = REFERENCE) -> html.Html:
@@ -202,8 +216,8 @@ def _notes(book: Ledger, frame: pd.DataFrame) -> list[str]:
         )
     if (frame["so_far"] != "").any():
         notes.append(
-            f"So far: what the rule says of the seeds that were run. The rules ask for {SEEDS}, so these "
-            "verdicts are not final; only a failure is."
+            f"So far: what the rule says of the seeds there are. The rules ask for {SEEDS}; where one was "
+            "not run, or a method compared has diverged at it, only a failure is final."
         )
     return [*notes, *book.remarks]
 

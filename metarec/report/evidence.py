@@ -238,10 +238,13 @@ class Cells:
 
 
 def _level_with_a_floor(a: Sample, ground: Ground) -> bool:
-    """Whether, in every metric, the interval of the gain over one and the same floor holds zero."""
+    """Whether, in every metric, the interval of the gain over one and the same floor holds zero.
+
+    A ranker, which has no errors of ratings, is no floor where those are compared too.
+    """
     signs = [
-        st.compare(a.only(shared), floor.only(shared))["sign"]
+        st.compare(a, floor.only(a.metrics))["sign"]
         for floor in ground.floor_samples
-        if floor.label != a.label and (shared := [m for m in a.metrics if m in floor.defined])
+        if floor.label != a.label and set(a.metrics) <= set(floor.defined)
     ]
     return any(bool((sign == "0").all()) for sign in signs)

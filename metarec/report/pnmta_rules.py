@@ -279,8 +279,8 @@ RULES: Mapping[str, Rule] = {
     "P45": AllCells(a=_curve(PNMTA), b=_curve("MeLU"), metrics=MAE, places=ML9),
     "P46": Majority(a=_curve(MAML_PT), b=_curve("MeLU"), metrics=MAE, places=ML9),
     "P47": Signs(
-        a=OfCurve(_curve(PNMTA), log_jitter, "log of the jitter"),
-        b=OfCurve(_curve(MAML_PT), log_jitter, "log of the jitter"),
+        a=OfCurve(_curve(PNMTA), log_jitter, "log of the jitter (less is a gain)"),
+        b=OfCurve(_curve(MAML_PT), log_jitter, "log of the jitter (less is a gain)"),
         metrics=MAE,
         places=ML9,
     ),

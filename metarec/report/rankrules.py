@@ -165,13 +165,18 @@ class Champion(Rule):
             rank = f"rank {len(ahead) + 1} of {len(rows) + 1}"
             signs = ", ".join(f"{(rows['sign'] == s).sum()} {s}" for s in ("+", "-")).replace("-", "−")
             best = f"; ahead of it: {', '.join(ahead[:3])}{' …' if len(ahead) > 3 else ''}" if ahead else ""
-            lines.append(f"{place}: {rank} by mean, {signs} of {len(rows)} after Holm{best}")
+            lines.append(
+                f"{place}: {rank} by means over shared seeds, {signs} of {len(rows)} after Holm{best}"
+            )
         return f"{self.label}. {'. '.join(lines)}."
 
 
 @dataclass(frozen=True, kw_only=True)
 class HasRank(Rule):
-    """`label` is at `rank` among `labels`, by mean and in `share` of the seeds; fails past rank `worst`."""
+    """`label` is at `rank` among `labels`, by mean and in `share` of the seeds; fails past rank `worst`.
+
+    Ranks are those of the seeds that all have. Others may turn them round, so no failure is final before.
+    """
 
     label: str
     labels: tuple[str, ...]
@@ -196,18 +201,16 @@ class HasRank(Rule):
         return Cells(pd.DataFrame({**row, **seeds, "place": ground.place.name}), np.zeros(st.DRAWS))
 
     def outcome(self, cells: Cells) -> str:
-        if self.refuted(cells):
-            return FAILS
         frame = cells.frame
+        if (frame["rank"] > self.worst).any():
+            return FAILS
         return HOLDS if ((frame["rank"] == self.rank) & (frame["share"] >= self.share)).all() else NOISE
-
-    def refuted(self, cells: Cells) -> bool:
-        return bool((cells.frame["rank"] > self.worst).any())
 
     def evidence(self, cells: Cells, unit: Unit) -> str:
         row = cells.frame.iloc[0]
         ranks = ", ".join(str(r) for r in row["ranks"])
-        return f"{row['a']} ranks {row['rank']} of {row['of']} by mean; by seed {ranks}."
+        shared = f"the {row['seeds']} seed{'s' * int(row['seeds'] > 1)} that all have"
+        return f"{row['a']} ranks {row['rank']} of {row['of']} by mean over {shared}; by seed {ranks}."
 
 
 @dataclass(frozen=True, kw_only=True)
