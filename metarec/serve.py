@@ -49,7 +49,7 @@ class Recommender:
         `plays` maps raw item ids to labels, as they stand in the table. Identity and fields are those of
         `user`, a raw id; by default of the first person who is in no training task, whose embedding is as
         untrained as any newcomer's. Raises `MetarecError` for an item, label or user that the table does
-        not know, and for a `k` below 1.
+        not know, for a `k` below 1, and if training has diverged.
         """
         if not isinstance(k, (int, np.integer)) or k < 1:
             raise MetarecError(f"k={k!r} is no length of a list; pass a whole number, 1 or more.")
@@ -76,7 +76,10 @@ class Recommender:
         seen = torch.zeros(n, self.ratings.n_items, dtype=torch.long, device=self.device)
         unseen = seen.scatter_add(1, support.item, support.mask.long()) == 0
         with torch.no_grad():
-            return self.method.predict(support, Query(support.user[:, :1], items, unseen)), unseen
+            scores = self.method.predict(support, Query(support.user[:, :1], items, unseen))
+        if not scores.isfinite().all():
+            raise MetarecError("scores are no numbers: training has diverged; learn again with a smaller lr.")
+        return scores, unseen
 
     def _support(self, plays: Mapping[Any, float], user: int) -> Support:
         if not plays:

@@ -342,3 +342,26 @@ def test_user_order_must_be_a_permutation(tmp_path: Path) -> None:
     (tmp_path / "lastfm-tanp" / "user_list.json").write_text('["1", "1"]')
     with pytest.raises(DataError, match="missing or listed twice"):
         tanp_user_order(tmp_path)
+
+
+def test_a_frame_read_from_parquet_has_arrays_for_lists() -> None:
+    frame = pd.DataFrame({"user": ["a", "b"], "item": ["x", "x"], "label": [1, 2]})
+    tags = pd.DataFrame({"tags": [np.array(["p", "q"]), np.array(["q"])]}, index=["a", "b"])
+    (field,) = from_frame(frame, user_fields=tags).user_fields
+    assert field.values.tolist() == [[0, 1], [1, -1]]
+
+
+def test_times_may_be_stamps_in_a_column_of_objects_and_must_fit_64_bits() -> None:
+    frame = pd.DataFrame({"user": ["a", "b"], "item": ["x", "x"], "label": [1, 2]})
+    stamps = pd.Series([pd.Timestamp("2020-01-02"), pd.Timestamp("2020-01-01")], dtype=object)
+    time = from_frame(frame.assign(t=stamps), time="t").time
+    assert time is not None and time[0] > time[1]
+    for late in (2**63 + 10, 1e19):
+        with pytest.raises(DataError, match="neither an integer of 64 bits nor a timestamp"):
+            from_frame(frame.assign(t=[late, 1]), time="t")
+
+
+def test_two_columns_of_one_name_are_refused() -> None:
+    frame = pd.DataFrame([["a", "x", 1, 2]], columns=["user", "item", "label", "label"])
+    with pytest.raises(DataError, match="two columns called 'label'"):
+        from_frame(frame)

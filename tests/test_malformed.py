@@ -287,7 +287,7 @@ FRAMES: dict[str, tuple[pd.DataFrame, dict[str, object], str]] = {
     "timestamp missing": (
         SOUND.assign(t=pd.to_datetime(["2020-01-01", None, "2020-01-02"])),
         {"time": "t"},
-        r"row 2 \(user 'a', item 2\): time NaT is neither an integer nor a timestamp; mend or drop",
+        r"row 2 \(user 'a', item 2\): time NaT is neither an integer of 64 bits nor a timestamp; mend",
     ),
     "user without fields": (SOUND, {"user_fields": PEOPLE.iloc[:1]}, "user 'b' has ratings but no row"),
     "user with two rows": (SOUND, {"user_fields": PEOPLE.iloc[[0, 1, 1]]}, "user 'b' has two rows"),

@@ -243,3 +243,12 @@ def test_ten_thousand_users_in_a_moment() -> None:
     )
     splits = cold_start_episodes(table, shortest=11, order="shuffle")
     assert sum(len(part) for part in splits) == (np.bincount(table.user) >= 11).sum()
+
+
+def test_an_item_rated_in_two_scenarios_cannot_stand_in_support_and_query() -> None:
+    once = synthetic(0, n_users=40, n_items=80, n_scenarios=2)
+    both = {name: np.concatenate([getattr(once, name)] * 2) for name in ("user", "item", "label")}
+    twice = replace(once, **both, time=None, scenario=np.repeat([0, 1], len(once)), scenarios=np.arange(2))
+    for rule, options in (("tanp", {}), ("cold-start", {"order": "shuffle"})):
+        with pytest.raises(ProtocolError, match="repeat user and item in another scenario"):
+            make_episodes(twice, rule, **options)

@@ -38,6 +38,9 @@ def from_frame(
     """
     needed = [c for c in (user, item, label, time, scenario) if c is not None]
     missing = [c for c in needed if c not in frame.columns]
+    twice = [c for c in needed if isinstance(frame.get(c), pd.DataFrame)]
+    if twice:
+        raise DataError(f"{where} has two columns called {twice[0]!r}; rename or drop one.")
     if missing:
         raise DataError(
             f"{where} has no column {missing[0]!r} (it has {', '.join(map(str, frame.columns))}): "
@@ -96,18 +99,20 @@ def _shown(cell: Any) -> str:
 
 def _times(frame: pd.DataFrame, time: str, keys: Sequence[str], where: str) -> np.ndarray:
     column = frame[time]
+    if pd.api.types.infer_dtype(column) in ("datetime", "date"):  # stamps in a column of objects
+        column = pd.to_datetime(column)
     stamps = pd.api.types.is_datetime64_any_dtype(column)
     if stamps:
         whole = column.notna().to_numpy()
     else:
         numbers = pd.to_numeric(column, errors="coerce").to_numpy(np.float64)
-        whole = np.isfinite(numbers) & (numbers == np.floor(numbers))
+        whole = (np.abs(numbers) < 2.0**63) & (numbers == np.floor(numbers))
     if not whole.all():
         row = int(np.argmin(whole))
         owner = ", ".join(f"{c} {_shown(frame[c].iloc[row])}" for c in keys)
         raise DataError(
-            f"{where}, row {row + 1} ({owner}): time {_shown(column.iloc[row])} is neither an integer nor a "
-            "timestamp; mend or drop the row."
+            f"{where}, row {row + 1} ({owner}): time {_shown(column.iloc[row])} is neither an integer of 64 "
+            "bits nor a timestamp; mend or drop the row."
         )
     return column.astype("int64").to_numpy() if stamps else pd.to_numeric(column).to_numpy(np.int64)
 
@@ -115,12 +120,12 @@ def _times(frame: pd.DataFrame, time: str, keys: Sequence[str], where: str) -> n
 def make_field(
     name: str, cells: Sequence[Any], ids: Sequence[Any] | pd.Index | np.ndarray | None = None
 ) -> Field:
-    """A `Field` from one cell per user or item: scalars give `[n]`, lists, tuples or sets give `[n, k]`.
+    """A `Field` from one cell per user or item: scalars give `[n]`; lists, tuples, sets or arrays `[n, k]`.
 
     A scalar among lists is a list of one value. Raises `DataError` for a missing value, naming its entry by
     the raw id in `ids` where they are given.
     """
-    lists = (list, tuple, set, frozenset)
+    lists = (list, tuple, set, frozenset, np.ndarray)  # what Parquet gives back for a list is an array
     counts = None
     if any(isinstance(c, lists) for c in cells):
         rows = [tuple(dict.fromkeys(_ordered(c) if isinstance(c, lists) else (c,))) for c in cells]

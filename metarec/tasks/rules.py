@@ -34,6 +34,7 @@ def tanp_episodes(
     Paper, section 5.1, says 40..200 ratings and negatives in query sets only; the released data uses 30..200
     and pools negatives into support and query alike (facts of the protocol: deviations page).
     """
+    _refuse_repeats(ratings)
     rng = random.Random(seed)
     users = [int(u) for u in (np.arange(ratings.n_users) if user_order is None else user_order)]
     if sorted(users) != list(range(ratings.n_users)):
@@ -57,8 +58,8 @@ def tanp_episodes(
                 tasks.append((user, rows[order]))
         if not tasks:
             raise ProtocolError(
-                f"{ratings.name}: no {split} user has {n_support + min_query}..{max_length} ratings; "
-                "lower n_support or min_query, or use a larger set."
+                f"{ratings.name}: none of the {len(members)} {split} users has {n_support + min_query}.."
+                f"{max_length} ratings; lower n_support or min_query, or use a larger set."
             )
         made[split] = ragged(ratings, tasks, np.full(len(tasks), n_support, np.int64), split)
     return Splits(**made).check_disjoint()
@@ -90,6 +91,7 @@ def cold_start_episodes(
         raise ProtocolError(f"order {order!r} is unknown; use 'time' or 'shuffle'.")
     if order == "time" and ratings.time is None:
         raise ProtocolError(f"{ratings.name} has no times; use order='shuffle'.")
+    _refuse_repeats(ratings)
     if shortest <= n_query:
         raise ProtocolError(f"shortest={shortest} leaves no support beside n_query={n_query}; raise it.")
     rng = np.random.default_rng(seed)
@@ -158,6 +160,18 @@ def make_episodes(ratings: Ratings, rule: str, **options: Any) -> Splits:
         if "unexpected keyword" in str(error):
             raise ProtocolError(f"episode rule {rule!r}: {error}; see its docstring.") from None
         raise
+
+
+def _refuse_repeats(ratings: Ratings) -> None:
+    """A task is a user: an item rated in two scenarios would stand in its support and its query alike."""
+    if ratings.scenario is None:
+        return
+    pairs = np.sort(ratings.user * ratings.n_items + ratings.item)
+    if again := int((np.diff(pairs) == 0).sum()):
+        raise ProtocolError(
+            f"{ratings.name}: {again} ratings repeat user and item in another scenario, and a task takes "
+            "all scenarios of its user; keep one rating of each pair, or one scenario."
+        )
 
 
 def _histories(ratings: Ratings) -> Callable[[int], np.ndarray]:
