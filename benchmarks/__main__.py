@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> Path:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the JSON files")
+    parser.add_argument("--out", type=Path, help=f"folder of the JSON files (default: {RESULTS})")
     parser.add_argument("--parts", help=f"some of {','.join(PARTS)} (default: all)")
     parser.add_argument("--tiny", action="store_true", help="sizes of a test, nothing compiled: no meaning")
     args = parser.parse_args(arguments)
@@ -47,7 +47,10 @@ def main(arguments: Sequence[str] | None = None) -> Path:
     keep_freed()  # as in a training, for the loops too
     device, started = pick_device(args.device), time.perf_counter()
     about = describe(device)
-    path = args.out / f"{file_name(about)}.json"
+    path = (args.out or RESULTS) / f"{file_name(about)}.json"
+    aside = path.with_stem(f"{path.stem}-unfinished")  # of which the book takes no notice
+    if args.out is None and (args.tiny or set(parts) != set(PARTS)):
+        path = aside  # some parts, or times without a meaning, are no reason to lose a whole file
     rows: list[Row] = []
     try:
         with cold_compiler():
@@ -56,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> Path:
     except BaseException:
         if rows:  # what is measured is not lost to a later part, nor does it write over a whole file
             print(f"{part!r} was not finished; the parts before it are kept aside.", file=sys.stderr)
-            _write(path.with_stem(f"{path.stem}-unfinished"), about, rows, started)
+            _write(aside, about, rows, started)
         raise
     _write(path, about, rows, started)
     return path

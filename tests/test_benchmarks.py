@@ -160,3 +160,15 @@ def test_every_part_writes_rows_and_the_machine(tmp_path: Path) -> None:
     for case in cases():
         losses = {round(row["loss"], 3) for row in speeds if row["case"] == case.name}
         assert len(losses) == 1, "all programs of a case are timed at the same loss"
+
+
+def test_some_parts_or_tiny_sizes_do_not_write_over_a_whole_measurement(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmarks.__main__.RESULTS", tmp_path)
+    monkeypatch.setitem(PARTS, "rate", lambda device, size: iter([{"what": "rate"}]))
+    for arguments in (["--parts", "rate"], ["--parts", "rate", "--tiny"]):
+        assert main([*arguments, "--device", "cpu"]).stem.endswith("-unfinished")
+    assert not main(["--parts", "rate", "--device", "cpu", "--out", str(tmp_path)]).stem.endswith(
+        "-unfinished"
+    )

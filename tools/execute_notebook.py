@@ -118,9 +118,9 @@ def execute(notebook: Path) -> None:
 
 def main(arguments: list[str]) -> None:
     """Run the named notebooks, or all."""
+    named = [Path(argument).resolve().with_suffix(".ipynb") for argument in arguments]
     os.chdir(ROOT)
     os.environ.setdefault("PYTHONHASHSEED", "0")
-    named = [Path(argument).resolve().with_suffix(".ipynb") for argument in arguments]
     found = {
         path.with_suffix(".ipynb")
         for kind in ("*.ipynb", "*.py")
