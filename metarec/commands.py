@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
         backend=args.backend,
         scheduler=args.scheduler,
         max_replicas=args.replicas,
-        scratch=scratch_root(),
+        scratch=scratch_root(args.results),
         quiet=args.quiet,
         redo=args.redo,
     )

@@ -44,4 +44,4 @@ def predict(
             batch = data.batch(index + first)
             here = {name: value[:, start : start + chunk] for name, value in drawn.items()}
             parts.append(stack.call("predict", batch.support, batch.query, here, params=params))
-    return torch.cat(parts, 1)
+    return torch.cat(parts, 1) if parts else torch.zeros(k, 0, data.width_query, device=data.device)

@@ -207,7 +207,9 @@ def _replace(path: Path, content: bytes) -> None:
 def _plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
-    if isinstance(value, (tuple, set, frozenset)):
+    if isinstance(value, (set, frozenset)):
+        return sorted(value)  # a set of words has another order in every process
+    if isinstance(value, tuple):
         return list(value)
     if isinstance(value, Path):
         return str(value)

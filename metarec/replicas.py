@@ -18,8 +18,9 @@ from metarec.methods.base import Method, Noise
 class Stack:
     """`K` methods of equal shapes with their parameters stacked to `[K, ...]`.
 
-    Buffers named by the method's `per_replica` are stacked too; all other buffers (feature tables, counts)
-    are shared. `call` runs one method of the class for every replica at once, by `torch.func.vmap`.
+    Their options may differ in what `per_replica` names, whose buffers are stacked too; `ProtocolError` if
+    they differ in more. All other buffers (feature tables, counts) are shared. `call` runs one method of the
+    class for every replica at once, by `torch.func.vmap`.
 
     A lone method pays nothing for the machinery: it is called as it is, and `params` are views of its own
     parameters. `leaves` are the tensors that autograd and an optimiser see: the stacked parameters, or those
@@ -35,6 +36,9 @@ class Stack:
         shapes = [{name: p.shape for name, p in params.items()} for params in named]
         if any(s != shapes[0] for s in shapes):
             raise ProtocolError("replicas must have parameters of equal shapes; group the settings by shape.")
+        if any(_fixed(m) != _fixed(first) for m in methods):
+            free = ", ".join(first.per_replica) or "none"
+            raise ProtocolError(f"replicas may differ in these settings: {free}; train the others apart.")
         # Stack before moving: the first method becomes the skeleton on the device, the others stay behind.
         buffers = [dict(m.named_buffers()) for m in methods]
         self.own = {name: _stacked(buffers, name, device) for name in buffers[0] if name in first.per_replica}
@@ -78,6 +82,12 @@ class Stack:
                 if name in self.own:
                     b.copy_(self.own[name][index])
         return self.skeleton
+
+
+def _fixed(method: Method) -> tuple[Any, ...]:
+    """What the skeleton says for all replicas: the method, and its options but for those of each replica."""
+    given = vars(method.options) if hasattr(method, "options") else {}
+    return type(method), {name: value for name, value in given.items() if name not in method.per_replica}
 
 
 def stack_noise(noises: Sequence[Noise]) -> Noise:

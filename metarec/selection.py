@@ -9,21 +9,23 @@ from typing import Any
 
 from torch import Tensor
 
-from metarec.errors import ProtocolError
+from metarec.errors import MetarecError, ProtocolError
+from metarec.metrics import higher_is_better
 
 
 @dataclass(frozen=True)
 class Selection:
     """Which epoch's weights are kept: the last, or the best on validation by `metric`.
 
-    `patience` counts evaluations without improvement before a replica stops; `every` is the number of epochs
-    between evaluations. `watch_test` also scores the test set at every evaluation, as released codes do; the
-    numbers go to the history and are never used to choose.
+    `maximise` follows from the metric unless it is given. `patience` counts evaluations without improvement
+    before a replica stops; `every` is the number of epochs between evaluations. `watch_test` also scores the
+    test set at every evaluation, as released codes do; the numbers go to the history and are never used to
+    choose.
     """
 
     rule: str = "last"
     metric: str = ""
-    maximise: bool = True
+    maximise: bool | None = None
     every: int = 1
     patience: int | None = None
     watch_test: bool = False
@@ -35,6 +37,17 @@ class Selection:
             raise ProtocolError("selection on validation needs the name of a metric.")
         if self.every < 1 or (self.patience is not None and self.patience < 1):
             raise ProtocolError("selection: `every` and `patience` count evaluations from 1 on.")
+        if self.maximise is None:
+            object.__setattr__(self, "maximise", not self.metric or _rises(self.metric))
+
+
+def _rises(metric: str) -> bool:
+    try:
+        return higher_is_better(metric.rpartition(":")[2])
+    except MetarecError:
+        raise ProtocolError(
+            f"selection: {metric!r} is no metric known here; say with `maximise` which way is better."
+        ) from None
 
 
 @dataclass

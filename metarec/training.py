@@ -63,8 +63,9 @@ def train(
 
     `splits` is one for all replicas or one each, alike as `steps` tells. `evaluate(scores, episodes)` gives
     per-task metrics `[K, tasks]` of scores made with or without `sample` (see `predict`). With `checkpoint`,
-    an interrupted run goes on where its last checkpoint stood and, on a CPU, ends with the same bits. Raises
-    `ProtocolError` on settings that cannot be trained together.
+    an interrupted run goes on where its last checkpoint stood and, on a CPU, ends with the same bits; the
+    file stays. Raises `ProtocolError` on settings that cannot be trained together, on a selection that
+    nothing is scored for, and on a checkpoint of other methods, settings, splits or seeds.
     """
     run = _Run(methods, splits, seeds, selection, evaluate, torch.device(device), dtype, sample)
     return run.go(checkpoint, checkpoint_seconds, progress)
@@ -111,8 +112,11 @@ class _Run:
         self.seeds, self.selection = list(seeds), selection
         self.evaluate_fn, self.sample = evaluate, sample
         self.device, self.stages = device, methods[0].stages()
+        if selection.rule == "valid" and evaluate is None:
+            raise ProtocolError("selection on validation needs `evaluate`, which scores it; pass one.")
         if selection.rule == "valid" and self.stages and 0 < self.stages[-1].epochs < selection.every:
             raise ProtocolError("selection on validation never comes: `every` is larger than the epochs.")
+        self.what = _identity(methods, own, seeds, selection, dtype)
         self.stack = Stack(methods, device)
         full = any(stage.unit == "rows" and stage.rows == "full" for stage in self.stages)
         self.generators = [Generator().manual_seed(derived(seed, 17)) for seed in seeds]
@@ -202,15 +206,18 @@ class _Run:
         tensors |= {f"adam/{name}": t for name, t in optimiser.state().items()}
         best = {"value": self.best.value, "epoch": self.best.epoch, "since": self.best.since}
         place = {"stage": self.stage, "epoch": self.epoch, "seconds": seconds}
-        checkpoints.save(path, tensors, {**place, "best": best, "history": self.history, "seeds": self.seeds})
+        checkpoints.save(path, tensors, {**place, "best": best, "history": self.history, "what": self.what})
 
     def _resume(self, path: Path | None) -> Stepper | None:
         """Load a checkpoint, if there is one, and return its stepper; None starts the stage afresh."""
         if path is None or not path.exists():
             return None
         tensors, meta = checkpoints.load(path)
-        if meta["seeds"] != self.seeds:
-            raise ProtocolError(f"{path} belongs to seeds {meta['seeds']}; delete it to start again.")
+        if meta["what"] != self.what:
+            other = next(name for name, value in self.what.items() if meta["what"].get(name) != value)
+            raise ProtocolError(
+                f"{path} was left by a training with other {other}; delete it to start again."
+            )
         self.stage, self.epoch, self.seconds = meta["stage"], meta["epoch"], meta["seconds"]
         self.history = meta["history"]
         groups = checkpoints.grouped(tensors)
@@ -224,6 +231,25 @@ class _Run:
         stepper = Stepper(self.stack, self.feed, self.stages[self.stage], self.device)
         stepper.optimiser.load(groups["adam"])
         return stepper
+
+
+def _identity(
+    methods: Sequence[Method],
+    splits: Sequence[Splits],
+    seeds: Sequence[int],
+    selection: Selection,
+    dtype: Any,
+) -> dict[str, Any]:
+    """What a checkpoint belongs to, in plain values; a longer training may go on from a shorter one's."""
+    given = [vars(method.options) if hasattr(method, "options") else {} for method in methods]
+    return {
+        "methods": [type(method).__name__ for method in methods],
+        "options": [str({k: v for k, v in own.items() if k != "epochs"}) for own in given],
+        "splits": [own.split_id for own in splits],
+        "seeds": list(seeds),
+        "selection": str(selection),
+        "precision": str(dtype),
+    }
 
 
 def _means(terms: dict[str, Tensor]) -> dict[str, float]:

@@ -138,3 +138,8 @@ def test_the_key_depends_on_what_was_asked_for_only() -> None:
 def test_undefined_metrics_survive_the_round_trip() -> None:
     line = json.dumps(asdict(record(0, float("nan"))))
     assert np.isnan(parse(line, "here").metrics["P@5"])
+
+
+def test_the_digest_of_a_set_does_not_hang_on_its_order() -> None:
+    words = [f"word {n}" for n in range(20)]
+    assert digest({"x": set(words)}) == digest({"x": sorted(words)})

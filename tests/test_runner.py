@@ -8,16 +8,32 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import joblib
 import pytest
 import torch
 
 from metarec.cli import main
-from metarec.errors import MetarecError, ProtocolError, RecordError
-from metarec.experiments import execute, experiment, names, obtain, plan, provenance, runner, scoring, stacked
+from metarec.errors import DataError, MetarecError, ProtocolError, RecordError
+from metarec.experiments import (
+    checks,
+    execute,
+    experiment,
+    names,
+    obtain,
+    plan,
+    provenance,
+    runner,
+    scoring,
+    stacked,
+)
+from metarec.experiments.backends import spread
+from metarec.experiments.checks import check_data, check_workers
 from metarec.experiments.protocol import Protocol, Run
 from metarec.experiments.provenance import code_hash
 from metarec.experiments.request import best_on_validation
@@ -25,6 +41,7 @@ from metarec.experiments.runner import pack, run_all
 from metarec.experiments.tanp import protocol
 from metarec.records import Record, Store
 from metarec.selection import Selection
+from metarec.training import train
 
 
 def small(seed: int, label: str = "TaNP", track: str = "sound", **options: Any) -> Run:
@@ -271,8 +288,87 @@ def test_protocols_refuse_unknown_settings() -> None:
         Protocol.from_dict({**given, "metric_sets": {"": "tanp-relesed"}})
     with pytest.raises(ProtocolError, match="user_order 'shiped' is unknown; use 'ascending' or 'shipped'"):
         Protocol.from_dict({**given, "user_order": "shiped"})
-    made = Protocol.from_dict({**given, "selection": {"rule": "valid", "metric": "P@5"}})
-    assert made.selection == Selection("valid", "P@5")
+    valid = {"selection": {"rule": "valid", "metric": "std:P@5"}}
+    with pytest.raises(ProtocolError, match=r"nothing called 'std:P@5' is scored to select by; use P@5, "):
+        Protocol.from_dict({**given, **valid, "metric_sets": {"": "tanp-released"}})
+    made = Protocol.from_dict({**given, **valid, "metric_sets": {"std:": "ranking-standard"}})
+    assert made.selection == Selection("valid", "std:P@5")
+
+
+def test_one_split_for_all_seeds_and_a_split_each_are_not_mixed_up(tmp_path: Path) -> None:
+    shared = small(0, epochs=1)
+    own = replace(shared, protocol=replace(shared.protocol, split_per_seed=True))
+    ratings = shared.protocol.ratings()
+    asked = {run.key: run.protocol.splits(ratings, run.seed).split_id for run in (shared, own)}
+    assert len(set(asked.values())) == 2
+    for order in ((shared, own), (own, shared)):
+        stacked._cut.clear()
+        found = run_all(order, Store(tmp_path / order[0].key), device="cpu", quiet=True)
+        assert {r.key: r.split_id for r in found} == asked
+
+
+def test_seeds_whose_splits_have_other_users_are_not_stacked() -> None:
+    place = replace(protocol("sound", "quick", n_support=10), split_per_seed=True)
+    place = replace(place, data_options={"ratings_per_user": (14, 60)})
+    runs = [replace(small(seed), protocol=place) for seed in range(3)]
+    for group in stacked.alike(runs):
+        sizes = {tuple(map(len, place.splits(place.ratings(), run.seed))) for run in group}
+        assert len(sizes) == 1
+    assert len(stacked.alike(runs)) > 1
+
+
+def test_the_time_before_an_interruption_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def resumed(*args: Any, **given: Any) -> Any:
+        return replace(train(*args, **given), seconds=3600.0)
+
+    monkeypatch.setattr(stacked, "train", resumed)
+    (record,) = run_all([small(0)], Store(tmp_path), device="cpu", quiet=True)
+    assert 3600 < record.wall_seconds < 3700
+
+
+def test_a_cluster_that_is_asked_for_is_used_for_a_single_group_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used = []
+
+    @contextmanager
+    def spread(*asked: Any) -> Iterator[None]:
+        used.append(asked)
+        with joblib.parallel_config("sequential"):
+            yield
+
+    monkeypatch.setattr(runner, "spread", spread)
+    runs = [small(0, epochs=1)]
+    run_all(runs, Store(tmp_path), device="cpu", backend="dask", scheduler="tcp://there:1", quiet=True)
+    assert used == [("dask", 1, "tcp://there:1")]
+    run_all(runs, Store(tmp_path), device="cpu", backend="dask", quiet=True)
+    assert len(used) == 1, "nothing is left to do, and no cluster to start"
+
+
+def test_a_cluster_that_does_not_answer_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def client(address: str) -> None:
+        raise OSError("timed out")
+
+    monkeypatch.setattr("dask.distributed.Client", client)
+    with pytest.raises(MetarecError, match=r"no Dask scheduler answers at 'tcp://there:1' \(timed out\)"):
+        with spread("dask", 2, "tcp://there:1"):
+            pass
+    with pytest.raises(ProtocolError, match="--scheduler is for --backend dask, not loky"):
+        check_workers(scheduler="tcp://there:1")
+
+
+def test_records_of_one_data_set_do_not_mix_with_those_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checks, "PLANTED", ())
+    monkeypatch.setattr(checks.catalog, "folder", lambda *place, **more: None)
+    store = Store(tmp_path)
+    (record,) = run_all([small(0, epochs=1)], store, device="cpu", quiet=True)
+    check_data([small(1, epochs=1)], store, redo=False)
+    store.add(replace(record, data_sha256="ab" * 32))
+    with pytest.raises(DataError, match=r"are not those behind the records in .* \(abababababab\)"):
+        check_data([small(1, epochs=1)], store, redo=False)
+    check_data([small(0, epochs=1)], store, redo=False)  # nothing is to be done
 
 
 @pytest.mark.parametrize(("dataset", "rule"), [("ml-1m", "tanp"), ("lastfm-tanp", "cold-start")])

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -18,6 +19,7 @@ from metarec.data import Schema, synthetic
 from metarec.errors import ProtocolError, RecordError
 from metarec.methods import Method, initialised, make
 from metarec.prediction import predict
+from metarec.replicas import Stack
 from metarec.selection import Selection
 from metarec.tasks import EpisodeTensors, Splits, cold_start_episodes, tanp_episodes
 from metarec.training import Trained, train
@@ -243,11 +245,48 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
         interrupted(path, 2)
 
 
-def test_a_checkpoint_of_other_seeds_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("what", "given"),
+    [
+        ("seeds", {"seeds": [4]}),
+        ("options", {"lr": 1e-2}),
+        ("splits", {"splits": tanp_episodes(PLANTED, n_support=12, min_query=5, seed=1)}),
+        ("selection", {"selection": Selection("valid", "NDCG@5")}),
+    ],
+)
+def test_a_checkpoint_of_another_training_is_refused(
+    tmp_path: Path, what: str, given: dict[str, Any]
+) -> None:
     path = tmp_path / "run.safetensors"
-    interrupted(path, 1)
-    with pytest.raises(ProtocolError, match="belongs to seeds"):
-        train([tanp(4)], SPLITS, [4], Selection(), score, checkpoint=path)
+    chosen: dict[str, Any] = {"seeds": [3], "splits": SPLITS, "selection": Selection(), "lr": 1e-3, **given}
+    train([tanp(3)], SPLITS, [3], Selection(), score, checkpoint=path, checkpoint_seconds=0)
+    methods = [tanp(seed, lr=chosen["lr"]) for seed in chosen["seeds"]]
+    with pytest.raises(ProtocolError, match=f"was left by a training with other {what}; delete it"):
+        train(methods, chosen["splits"], chosen["seeds"], chosen["selection"], score, checkpoint=path)
+
+
+def test_a_selection_that_nothing_is_scored_for_is_refused() -> None:
+    with pytest.raises(ProtocolError, match="needs `evaluate`"):
+        train([tanp(3)], SPLITS, [3], Selection("valid", "NDCG@5"))
+
+
+def test_the_better_way_follows_from_the_metric() -> None:
+    assert Selection("valid", "std:NDCG@5").maximise and not Selection("valid", "MAE").maximise
+    assert Selection("valid", "profit", maximise=True).maximise
+    with pytest.raises(ProtocolError, match="'profit' is no metric known here"):
+        Selection("valid", "profit")
+
+
+@pytest.mark.parametrize(("name", "given"), [("melu", {"steps": 1}), ("tanp", {"sigma": "log-sigma"})])
+def test_settings_that_a_stack_would_not_see_are_refused(name: str, given: dict[str, Any]) -> None:
+    schema = Schema.of(PLANTED)
+    with pytest.raises(ProtocolError, match=r"may differ in these settings: .*; train the others apart"):
+        Stack([make(name, schema), make(name, schema, **given)])
+
+
+def test_a_split_without_tasks_gets_no_scores() -> None:
+    nobody = EpisodeTensors(SPLITS.test.select(np.arange(0), "test"))
+    assert predict(Stack([tanp(0).float()]), nobody, [0]).shape[:2] == (1, 0)
 
 
 def test_a_replica_that_validation_cannot_judge_keeps_its_last_epoch_in_a_stack_too() -> None:

@@ -31,12 +31,13 @@ _MODULES = ("tanp", "datasets", "pnmta", "vectors", "clusters", "groups", "strea
 
 def results_root() -> Path:
     """The folder of committed records: `METAREC_RESULTS`, or `results/` beside the package."""
-    return Path(os.environ.get("METAREC_RESULTS") or Path(__file__).parents[2] / "results")
+    named = os.environ.get("METAREC_RESULTS")
+    return Path(named).expanduser().absolute() if named else Path(__file__).parents[2] / "results"
 
 
-def scratch_root() -> Path:
+def scratch_root(results: Path | None = None) -> Path:
     """Where checkpoints of unfinished runs wait: `.cache/checkpoints` beside the results."""
-    return results_root().parent / ".cache" / "checkpoints"
+    return (results or results_root()).parent / ".cache" / "checkpoints"
 
 
 def names() -> dict[str, Experiment]:
@@ -98,7 +99,7 @@ def execute(
         raise ProtocolError(f"profile {profile!r} cannot be run; use quick or full.")
     chosen, tracks = experiment(name), tracks_of(name, track, seeds)
     found = pick_device(device)
-    check_workers(**{key: how[key] for key in ("jobs", "max_replicas", "backend") if key in how})
+    check_workers(**{key: how[key] for key in ("jobs", "max_replicas", "backend", "scheduler") if key in how})
     how |= {"device": device, "redo": redo}
     if profile == "full":
         for needed in chosen.needs:

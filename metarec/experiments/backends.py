@@ -7,15 +7,27 @@ from contextlib import contextmanager
 
 import joblib
 
+from metarec.errors import MetarecError
+
 
 @contextmanager
 def spread(backend: str, jobs: int, scheduler: str | None) -> Iterator[None]:
-    """Route joblib to loky, Dask or Ray. Dask uses `scheduler` (an address) or starts a local cluster."""
+    """Route joblib to loky, Dask or Ray. Dask uses `scheduler` (an address) or starts a local cluster.
+
+    `MetarecError` if nothing answers at that address.
+    """
     if backend == "dask":
         from dask.distributed import Client, LocalCluster
 
         if scheduler:
-            with Client(scheduler), joblib.parallel_config(backend="dask"):
+            try:
+                client = Client(scheduler)
+            except (OSError, ValueError) as error:
+                raise MetarecError(
+                    f"no Dask scheduler answers at {scheduler!r} ({error}); start one there, or leave "
+                    "--scheduler out for a local cluster."
+                ) from None
+            with client, joblib.parallel_config(backend="dask"):
                 yield
         else:
             with (

@@ -22,6 +22,8 @@ from metarec.experiments.measured import Measurement
 from metarec.experiments.protocol import Run
 from metarec.experiments.request import Experiment, Request, no_runs
 from metarec.experiments.vectors import PANELS, fig8, trained_vectors
+from metarec.methods import class_of
+from metarec.methods.pnmta import PNMTA
 from metarec.records import Record
 from metarec.tasks import Splits
 
@@ -34,6 +36,9 @@ VECTORS, RATINGS = "User vectors", "Ratings less the item's mean"
 def measure_clusters(request: Request) -> Iterator[Record]:
     """Section 1: groups of users, in two kinds of data, against chance: silhouette, $k$, 95th percentile."""
     runs = [r for r in fig8(request) if r.label == PANELS[-1].label]
+    assert all(
+        class_of(run.model) is PNMTA for run in runs
+    )  # by its name alone the digest would miss its code
     ratings = runs[0].protocol.ratings()
     place = Measurement("pnmta", "clusters", __name__, request)
     rounds = 9 if request.profile == "quick" else ROUNDS

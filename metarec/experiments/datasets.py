@@ -17,7 +17,7 @@ from metarec.experiments import provenance
 from metarec.experiments.protocol import Protocol
 from metarec.experiments.request import Experiment, Request, no_runs
 from metarec.experiments.tanp import N_SUPPORT, protocol
-from metarec.methods import make
+from metarec.methods.floors import Popularity
 from metarec.records import Record, digest, finite
 from metarec.tasks import EpisodeTensors, Splits
 
@@ -88,7 +88,7 @@ def bounds(splits: Splits) -> dict[str, dict[str, float]]:
     ratings = splits.test.ratings
     batch = EpisodeTensors(splits.test, dtype=torch.float64).all()
     labels, mask = batch.query_labels, batch.query.mask
-    popularity = make("popularity", Schema.of(ratings))
+    popularity = Popularity(Schema.of(ratings))
     popularity.fit(splits.train)
     scores = {
         "Worst order": -labels,

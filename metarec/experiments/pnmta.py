@@ -173,7 +173,8 @@ def options(
     if request.profile == "quick" or (track == "published" and family):
         return fixed
     searches = (request.store.read("pnmta", name) for name in ("table2-tuning", "table3-tuning"))
-    searched = [r for records in searches for r in records if r.dataset == dataset]
+    here = (dataset, request.profile)
+    searched = [r for records in searches for r in records if (r.dataset, r.profile) == here]
     source = "PNMTA" if label == "PNMTA (Full-PT)" else label
     names = list(trials(source)[0])
     return {**fixed, **best_on_validation(searched, source, names, maximise=False)}

@@ -66,6 +66,13 @@ class Protocol:
         for name in self.metric_sets.values():
             if name not in METRIC_SETS:
                 raise ProtocolError(f"metric set {name!r} is unknown; choose from {', '.join(METRIC_SETS)}.")
+        if self.selection.rule == "valid":
+            scored = [f"{prefix}{m.name}" for prefix, s in self.metric_sets.items() for m in METRIC_SETS[s]]
+            if self.selection.metric not in scored:
+                raise ProtocolError(
+                    f"nothing called {self.selection.metric!r} is scored to select by; use "
+                    f"{', '.join(scored) or 'metric_sets to score something'}."
+                )
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> Protocol:

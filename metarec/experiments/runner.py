@@ -45,24 +45,25 @@ def run_all(
     interrupted one goes on from its checkpoint in `scratch`, if the code is still the same. With `redo`, what
     other code than the present has recorded is trained again.
     """
-    have = {r.key: r for r in _existing(runs, store)}
+    asked = {run.key for run in runs}
+    have = {r.key: r for r in _existing(runs, store) if r.key in asked}
     if redo:
         have = {key: r for key, r in have.items() if not _stale(r)}
     todo = [run for run in runs if run.key not in have]
     groups = list(pack(todo, max_replicas))
     work = partial(_work, root=store.root, device=pick_device(device), scratch=scratch)
-    jobs = min(jobs, len(groups)) or 1
+    jobs = min(jobs, len(groups))
     silent = _silent(quiet)
     bar = tqdm(total=len(todo), desc="runs", unit="run", file=sys.stderr, disable=silent, mininterval=1.0)
     bar.set_postfix_str(f"{len(have)} already recorded")
     failed: list[str] = []
     with bar:
-        if jobs == 1:
+        if jobs < 2 and backend == "loky":
             for group in groups:
                 _announce(bar, group)
                 failed += work(group)[1]
                 bar.update(len(group))
-        else:
+        elif groups:
             calls = [joblib.delayed(work)(group, threads=_share(jobs)) for group in groups]
             with spread(backend, jobs, scheduler):
                 for size, lines in joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(calls):
@@ -91,15 +92,16 @@ def pack(runs: Iterable[Run], max_replicas: int) -> Iterator[list[Run]]:
             yield group[start : start + size]
 
 
-def _checkpoint(runs: Sequence[Run], scratch: Path | None) -> Path | None:
+def _checkpoint(runs: Sequence[Run], scratch: Path | None, device: torch.device) -> Path | None:
     """Where a group keeps what it has trained so far.
 
-    A group that older code began is begun again: no record is made by two versions.
+    A group that older code or another kind of device began is begun again: no record is made by two.
     """
     if scratch is None:
         return None
     first = runs[0]
-    which = digest([provenance.code_hash(locate(first.model)[0]), *(run.key for run in runs)])
+    code = provenance.code_hash(locate(first.model)[0])
+    which = digest([code, device.type, *(run.key for run in runs)])
     return scratch / f"{first.paper}-{first.experiment}-{which}.safetensors"
 
 
@@ -121,7 +123,7 @@ def _work(
     keep_freed()
     try:
         for runs in alike(group):
-            checkpoint = _checkpoint(runs, scratch)
+            checkpoint = _checkpoint(runs, scratch, device)
             finished = run_group(runs, device, checkpoint)
             Store(root).add_all([record for record, _ in finished], [users for _, users in finished])
             if checkpoint is not None:
@@ -149,5 +151,5 @@ def _announce(bar: tqdm, group: list[Run]) -> None:
 
 
 def _silent(quiet: bool | None) -> bool:
-    """Progress shows on a terminal, or when asked for; never inside a notebook kernel."""
+    """Progress shows when asked for, as `metarec run` does, or else on a terminal only: in no notebook."""
     return quiet if quiet is not None else not sys.stderr.isatty()

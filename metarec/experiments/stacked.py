@@ -25,7 +25,7 @@ Finished = tuple[Record, dict[str, np.ndarray]]
 
 
 def alike(group: Sequence[Run]) -> list[list[Run]]:
-    """A group as groups of equally many steps: splits of their own may ask for more of one replica."""
+    """A group as groups that can be stacked: splits of their own may differ in users or in steps."""
     if len(group) == 1 or not group[0].protocol.split_per_seed:
         return [list(group)]
     ratings = _ratings(group[0].protocol)
@@ -33,7 +33,8 @@ def alike(group: Sequence[Run]) -> list[list[Run]]:
     for run, splits in zip(group, _splits(group[0].protocol, ratings, group), strict=True):
         method = _build(run, Schema.of(ratings), ratings)
         method.fit(splits.train)
-        found.setdefault(steps(method, splits), []).append(run)
+        sizes = tuple(len(part) for part in splits)
+        found.setdefault((steps(method, splits), sizes), []).append(run)
     return list(found.values())
 
 
@@ -46,7 +47,7 @@ def run_group(runs: Sequence[Run], device: torch.device, checkpoint: Path | None
     methods = [_build(run, Schema.of(ratings), ratings) for run in runs]
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    protocol = first.protocol
+    protocol, begun = first.protocol, time.perf_counter()
     trained = train(
         methods,
         splits,
@@ -57,8 +58,9 @@ def run_group(runs: Sequence[Run], device: torch.device, checkpoint: Path | None
         sample=protocol.sample,
         checkpoint=checkpoint if methods[0].stages() else None,
     )
+    earlier = max(0.0, trained.seconds - (time.perf_counter() - begun))  # before an interruption
     found = outcomes(runs, trained, splits, device)
-    seconds = time.perf_counter() - started
+    seconds = earlier + time.perf_counter() - started
     return [
         (_record(run, k, trained, metrics_, extra, ratings, splits, device, seconds, len(runs)), users)
         for k, (run, (metrics_, users, extra)) in enumerate(zip(runs, found, strict=True))
@@ -117,7 +119,7 @@ def _ratings(protocol: Protocol) -> Ratings:
 def _splits(protocol: Protocol, ratings: Ratings, runs: Sequence[Run]) -> list[Splits]:
     """One split for all replicas, or one each."""
     seeds = [run.seed for run in runs] if protocol.split_per_seed else [0]
-    rule = digest([protocol.rule, dict(protocol.rule_options), protocol.user_order])
+    rule = digest([protocol.rule, dict(protocol.rule_options), protocol.user_order, protocol.split_per_seed])
     for seed in seeds:
         if (rule, seed) not in _cut:
             _cut[rule, seed] = protocol.splits(ratings, seed)

@@ -138,7 +138,7 @@ def _tuned(request: Request, track: str, label: str) -> dict[str, Any]:
     """The learning rate chosen on validation, for the sound track of the full profile."""
     if track != "sound" or request.profile == "quick":
         return {}
-    records = request.store.read("tanp", "table4-tuning")
+    records = [r for r in request.store.read("tanp", "table4-tuning") if r.profile == request.profile]
     return best_on_validation(records, label, ["lr"])
 
 

@@ -148,7 +148,8 @@ class PairEncoder(nn.Module):
 
 def joined(blocks: Blocks) -> Tensor:
     """Blocks of columns `[..., n or 1, d]` side by side, `[..., n, sum of d]`."""
-    n = max(block.shape[-2] for block in blocks)
+    lengths = [block.shape[-2] for block in blocks]
+    n = max(lengths) if min(lengths) else 0
     return torch.cat([block.expand(*block.shape[:-2], n, block.shape[-1]) for block in blocks], -1)
 
 

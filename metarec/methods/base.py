@@ -136,7 +136,7 @@ def n_parameters(method: nn.Module, prefix: str = "") -> int:
 
 @contextmanager
 def initialised(seed: int) -> Iterator[None]:
-    """Draw initial weights from `seed` without touching the global generator's state."""
+    """Draw initial weights from `seed`; the state of the CPU's global generator is put back afterwards."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
