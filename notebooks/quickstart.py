@@ -136,7 +136,7 @@ taste.by_plays(models, splits.test, (1, 2, 3, 5, 10, 15, 20))
 # %% [markdown]
 # With a single play the model does about what a shopkeeper does with a stranger, and offers what sells. With every further play it
 # knows better. That is the whole idea of this book in one curve, and on planted data it works as it should. On the data sets of the papers
-# the curves are harder won: [Table 4](tanp/table4-lastfm.ipynb) shows what TaNP gains over popularity there.
+# the curves are harder won: [Table 4](tanp/table4-lastfm.ipynb) finds no gain of TaNP over popularity that could be told from noise.
 #
 # :::{admonition} What was chosen, and why
 # :class: note

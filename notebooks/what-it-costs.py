@@ -79,7 +79,7 @@ timing_figures.faster(measured)
 # %% [markdown]
 # Stacking pays where a step is many small kernels with little in each: TaNP, whose widest layer is 32. A second-order step of MeLU is large
 # enough to fill the machine on its own, so there a stacked seed costs about what a lone one does, and neither stacking nor sorting brings much
-# (for PNMTA sorting does); twenty of them are hardly cheaper a seed than five, for together they leave the processor's cache.
+# (for PNMTA sorting does); twenty of them are no cheaper a seed than five, for together they leave the processor's cache.
 #
 # ## How far from the machine's own speed?
 #
@@ -144,8 +144,8 @@ devices.agreement(*devices.trained_twice(Store(results_root())))
 # %% [markdown]
 # MeLU, whose searched step sizes are small, agrees to the fourth decimal and beyond. PNMTA, whose searched inner step is a hundred times
 # as large, does not retrace its path: rounding grows from step to step, validation picks other epochs, and a seed ends
-# elsewhere, by a hundredth and, without pretraining, by as much as five. Its runs on two devices differ like two seeds, so only means over
-# seeds mean anything.
+# elsewhere, by a hundredth and, without pretraining, by as much as five. On MovieLens-1M its runs on two devices differ about as two seeds
+# do; on Book-Crossing by more than its seeds scatter, so that even a mean over three of them is uncertain by about a hundredth.
 #
 # ## What the tables took
 #

@@ -204,10 +204,8 @@ def _freshness(records: Sequence[Record]) -> str:
     old = stale(records)
     if not old:
         same = all(r.code_hash == code_hash(module_of(r)) for r in records)
-        since = (
-            "unchanged since these runs" if same else "changed since, on planted data without another number"
-        )
-        return f"{html.badge('fresh')} {since}"
+        changed = "the code has changed since these runs, and gives the same numbers on planted data"
+        return f"{html.badge('fresh')} {'unchanged since these runs' if same else changed}"
     which = "every method" if len(old) == len({r.method for r in records}) else ", ".join(old)
     return f"{html.badge('stale')} changed since these runs: {escape(which)}"
 

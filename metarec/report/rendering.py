@@ -42,13 +42,15 @@ def explained(frame: pd.DataFrame, layout: Layout, prefix: str) -> list[str]:
 def _lost(frame: pd.DataFrame, layout: Layout) -> list[str]:
     """The seeds of each method, on each data set if there are several, that its mean goes without."""
     several = frame["dataset"].nunique() > 1
-    failed = frame[(frame["failed"] > 0) & (frame["seeds"] > 0)]
-    most = failed.groupby(["dataset", "method"], sort=False)[["failed"]].max().reset_index()
     notes = []
-    for row in most.to_dict("records"):
-        where = f" on {row['dataset']}" if several else ""
-        name, n = escape(layout.printed.get(row["method"], row["method"]) + where), row["failed"]
-        notes.append(f"{name}: {n} seed{'s' * (n > 1)} diverged, left out of the mean.")
+    for (dataset, method), rows in frame[frame["failed"] > 0].groupby(["dataset", "method"], sort=False):
+        where = f" on {dataset}" if several else ""
+        name, n = escape(layout.printed.get(str(method), str(method)) + where), rows["failed"].max()
+        metrics = (frame["dataset"] == dataset) & (frame["method"] == method)
+        if len(rows) == metrics.sum() and not rows["seeds"].any():  # a ranker defines at least some metric
+            notes.append(f"{name}: every seed diverged, {n} of {n}.")
+        elif rows["seeds"].any():
+            notes.append(f"{name}: {n} seed{'s' * int(n > 1)} diverged, left out of the mean.")
     return notes
 
 

@@ -281,7 +281,7 @@ many = run.tasks(2, 16 * run.n_tasks), run.tasks(3, 16 * run.n_tasks)
 bilevel.endings(*many, grid)
 
 # %% [markdown]
-# With $\alpha = 0.01$, PNMTA's value, all three are nearly one. A gradient can be off by a tenth and end up in nearly the same place:
+# With $\alpha = 0.01$, PNMTA's value, all three are nearly the same. A gradient can be off by a tenth and end up in nearly the same place:
 # most of the error is in *how long* the gradient is along each direction, not in *where* it vanishes.
 #
 # ## Step 6: a network
@@ -412,7 +412,7 @@ unrolled.reach(five_steps, batch)
 # \nabla_W L_S &= \textstyle\sum_{j \in S} \delta_j x_j^\top = \Delta^\top X_S && \text{chain rule} \\
 # \nabla_b L_S &= \Delta^\top \mathbf 1 && \text{the same} \\
 # W_k - W_0 &= -\alpha \textstyle\sum_{i<k} \Delta_i^\top X_S && \text{in the span} \\
-# X (W_k - W_0)^\top + \mathbf 1 (b_k - b_0)^\top &= -\alpha\, (X X_S^\top + 1) \textstyle\sum_{i<k} \Delta_i && \text{on any rows } X
+# X (W_k - W_0)^\top + \mathbf 1 (b_k - b_0)^\top &= -\alpha\, (X X_S^\top + \mathbf 1 \mathbf 1^\top) \textstyle\sum_{i<k} \Delta_i && \text{on any rows } X
 # \end{aligned}
 # $$
 #
@@ -454,8 +454,9 @@ check.equal(rows, heading="")
 # There is no third power of $n$ here. It would appear if the number of rows grew like $n$, or not at all: the explicit Hessian of
 # $l\,n^2$ weights would take $O(l^2 n^4)$.
 #
-# We count the multiply-adds of the matrix products of one meta-step, as they are executed, for one user and PNMTA's own sizes but for the
-# two hidden layers of $n$ units. No clock is involved, so the numbers are the same on every machine.
+# We count the multiply-adds of the matrix products of one meta-step, as they are executed, for one user of the planted ratings and PNMTA's own sizes
+# but for the two hidden layers of $n$ units; [Tables 4 and 5](table45-modulator-costs.ipynb) count a user of MovieLens-1M, with more
+# fields. No clock is involved, so the numbers are the same on every machine.
 
 # %%
 widths = (16, 32, 64, 128, 256)
@@ -508,7 +509,7 @@ style.done(fig)
 
 # %% [markdown]
 # The exponent is below two, since the first layer and the generators grow only linearly in $n$, and tends to two. Second order
-# costs about two and a half times as much as first order, not $n$ times.
+# costs about two and a half times as much as first order (on MovieLens-1M nearly three times), not $n$ times.
 #
 # :::{admonition} Exercise 1: one step too long
 # :class: tip

@@ -115,7 +115,7 @@ check.values(
 # %% [markdown]
 # The weights of the channel-wise modulator do not fold: no first layer gives one occupation more weight than another. At the other
 # end, the bias of ‑E turns the frozen matrix into any matrix whatever. So the six modulators are really three: none (‑S,
-# ‑SS), one number a category (‑C, ‑Cb), and a free encoder in other coordinates (‑E, and nearly so ‑Eb). The equivalence ends where
+# ‑SS), one or two numbers a category (‑Cb, ‑C), and a free encoder in other coordinates (‑E, and nearly so ‑Eb). The equivalence ends where
 # training begins: a modulator changes the task vector, the inner steps and the path of the optimiser, and only [Table
 # 3](table3-modulators.ipynb) can tell what that is worth.
 #

@@ -16,7 +16,7 @@
 # %% [markdown]
 # # Table 2: the data sets
 #
-# A table of data sets is easily skipped. This one is worth a stop: the ratings that it counts for Last.FM and Gowalla are half
+# A table of data sets is easily skipped. This one is worth a stop: the ratings that it counts for Last.FM, and it seems for Gowalla, are half
 # sampled negatives, a filter that the paper states cannot be the one that was used, and what is left after the filters decides
 # how much there is to win in every table that follows.
 #
@@ -140,7 +140,7 @@ datasets.near_misses(records)
 
 # %% [markdown]
 # One of them has the exact number of users, another all but 16 of the ratings. Two hits among the many rules that one can try prove
-# nothing, so we do not use them: Gowalla has no row of its own in the first table, and wherever a rebuilt extract stands in for it,
+# nothing, so we do not use them: Gowalla has no counts of ours in the first table, and wherever a rebuilt extract stands in for it,
 # the numbers are marked as not comparable ([D19](#d19)).
 #
 # ## Verdict on each claim

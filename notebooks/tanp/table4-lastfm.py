@@ -80,8 +80,8 @@ table = on("published", tables.build, records, store, tanp.TABLE4)
 table
 
 # %% [markdown]
-# The three floors named *Item mean*, *Popularity* and *Damped user + item bias* use no network. They count, over the training
-# users, how often an item was liked, and rank by it. The figure draws popularity as a line through the whole table.
+# The three floors named *Item mean*, *Popularity* and *Damped user + item bias* use no network. Popularity counts, over the training
+# users, how often an item was liked; the other two rank by its damped mean label among them. The figure draws popularity as a line through the whole table.
 
 # %% mystnb={"figure": {"caption": "Table 4 as a figure, published track. Open circles: printed in the paper. Dots: ours, with one small dot a seed and the 95 % interval of their mean. Dashed: what popularity alone scores.", "name": "fig-tanp-table4"}, "image": {"alt": "Dot plot with one row a method and three panels, P@5, NDCG@10 and P@10 in per cent. Open orange circles are the values printed in the paper, blue dots our means with 95 per cent intervals and small dots for single seeds. A dashed line marks popularity; the random ranker and the ceiling are a line or a number at the edge. All printed baselines lie left of the popularity line, and the rows of TaNP lie about it."}}
 on("published", dots, records, table, ("P@5", "NDCG@10", "P@10"))
