@@ -14,7 +14,7 @@ from metarec.data import Schema
 from metarec.data.ratings import Field
 from metarec.errors import DataError
 from metarec.layers import embedding
-from metarec.layers.embedding import FieldEmbedding, PairEncoder
+from metarec.layers.embedding import FieldEmbedding, PairEncoder, joined
 
 N, D = 9, 3
 
@@ -147,3 +147,9 @@ def test_names_that_torch_keeps_for_itself_are_refused_before_a_table_is_made(na
     ratings = tiny_ratings()
     with pytest.raises(DataError, match=f"named '{name}'; rename that item field"):
         Schema.of(replace(ratings, item_fields=(replace(ratings.item_fields[0], name=name),)))
+
+
+def test_blocks_of_no_entries_are_joined_to_none() -> None:
+    items, user = torch.zeros(2, 0, 3), torch.zeros(2, 1, 4)
+    assert joined([items, user]).shape == (2, 0, 7)
+    assert joined([torch.zeros(2, 5, 3), user]).shape == (2, 5, 7)
