@@ -36,9 +36,8 @@ VECTORS, RATINGS = "User vectors", "Ratings less the item's mean"
 def measure_clusters(request: Request) -> Iterator[Record]:
     """Section 1: groups of users, in two kinds of data, against chance: silhouette, $k$, 95th percentile."""
     runs = [r for r in fig8(request) if r.label == PANELS[-1].label]
-    assert all(
-        class_of(run.model) is PNMTA for run in runs
-    )  # by its name alone the digest would miss its code
+    # By its name alone the digest of this code would not know that it trains PNMTA.
+    assert all(class_of(run.model) is PNMTA for run in runs)
     ratings = runs[0].protocol.ratings()
     place = Measurement("pnmta", "clusters", __name__, request)
     rounds = 9 if request.profile == "quick" else ROUNDS
