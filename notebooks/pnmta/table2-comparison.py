@@ -107,8 +107,8 @@ on("sound", figures.dots, movies, table, pnmta.FOUR[:3], lines=pnmta.LINES)
 # at the step sizes searched for them MAMO and MetaHIN diverge on MovieLens-1M (the notes under the tables count the seeds). With a second-order
 # gradient through five steps and nothing that bounds it, one batch of users is enough.
 #
-# Most of the printed numbers are not reached: on this track the MAE only by MetaEmb, the RMSE by two or three of the baselines. PNMTA and Full-PT fall short by the
-# most. Before we conclude anything from that, one choice of ours has to be looked at.
+# Most of the printed numbers are not reached: on this track the MAE only by MetaEmb, the RMSE also by MeLU and MetaCS-DNN and, within a wide interval, MetaHIN. PNMTA and
+# Full-PT fall short by the most. Before we conclude anything from that, one choice of ours has to be looked at.
 
 # %% [markdown]
 # ## The order of histories
