@@ -163,7 +163,7 @@ devices.elapsed(
 )
 
 # %% [markdown]
-# Not in it are the fourth and fifth seed of the tables, added later; MetaHIN, whose graph differs from seed to seed so that nothing can
+# Not in it are the fourth and fifth seed of the tables and the sound track of Table 3, added later; MetaHIN, whose graph differs from seed to seed so that nothing can
 # be stacked; TaNP, whose step has been made faster since; and pretrained seeds whose splits ask for a step more than the others of their
 # stack, which are no longer stacked with them. These were trained on two CPU cores.
 #
