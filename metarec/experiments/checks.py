@@ -44,8 +44,8 @@ def check_data(runs: Sequence[Run], store: Store, *, redo: bool) -> None:
     have = {r.key: r for place in places for r in store.read(*place)}
     to_read: dict[str, Protocol] = {}
     for run in runs:
-        kept, place = have.get(run.key), run.protocol
-        done = kept and (not redo or sameness.fresh(locate(run.model)[0], kept.code_hash))
+        record, place = have.get(run.key), run.protocol
+        done = record and sameness.kept(record, locate(run.model)[0], redo=redo)
         if not done and place.dataset not in PLANTED:
             # Only MovieLens-1M has files beside its own, and it alone has this option.
             melu = place.data_options.get("fields", "melu") == "melu"

@@ -32,8 +32,7 @@ class Request:
     def recorded(self, paper: str, experiment: str, key: str, module: str) -> Record | None:
         """The record of that key, if there is one; with `redo`, only if the code of `module` is still its."""
         found = next((r for r in self.store.read(paper, experiment) if r.key == key), None)
-        done = found and (not self.redo or sameness.fresh(module, found.code_hash))
-        return found if done else None
+        return found if found and sameness.kept(found, module, redo=self.redo) else None
 
 
 @dataclass(frozen=True)

@@ -46,9 +46,7 @@ def run_all(
     other code than the present has recorded is trained again.
     """
     asked = {run.key for run in runs}
-    have = {r.key: r for r in _existing(runs, store) if r.key in asked}
-    if redo:
-        have = {key: r for key, r in have.items() if not _stale(r)}
+    have = {r.key: r for r in _existing(runs, store) if r.key in asked and _kept(r, redo)}
     todo = [run for run in runs if run.key not in have]
     groups = list(pack(todo, max_replicas))
     work = partial(_work, root=store.root, device=pick_device(device), scratch=scratch)
@@ -140,9 +138,8 @@ def _share(jobs: int) -> int:
     return max(1, (os.cpu_count() or 1) // jobs)
 
 
-def _stale(record: Record) -> bool:
-    """Whether the code behind a record has changed since, and its numbers perhaps with it."""
-    return not sameness.fresh(locate(record.options["model"])[0], record.code_hash)
+def _kept(record: Record, redo: bool) -> bool:
+    return sameness.kept(record, locate(record.options["model"])[0], redo=redo)
 
 
 def _announce(bar: tqdm, group: list[Run]) -> None:

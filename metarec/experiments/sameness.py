@@ -33,6 +33,11 @@ def fresh(module: str, digest: str) -> bool:
     return digest in _equals(module, code_hash(module), LINKS)
 
 
+def kept(record: Record, module: str, *, redo: bool) -> bool:
+    """Whether a record stands for work asked for again; with `redo`, only one that the present code made."""
+    return not redo or fresh(module, record.code_hash)
+
+
 @cache
 def _equals(module: str, present: str, path: Path) -> frozenset[str]:
     links = [link for link in read(path) if link.module == module]
