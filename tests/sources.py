@@ -128,10 +128,19 @@ def douban(home: Path) -> None:
     write(folder / "original/user_location.dat", "1\t33\n2\t40\n3\t33\n4\t2\n")
 
 
+def gowalla(home: Path) -> None:
+    """In `test.txt` two users with fifteen places of their own and one with two; `train.txt` has one more."""
+    folder = home / "gowalla"
+    first, second = (" ".join(str(place) for place in range(low, low + 15)) for low in (40, 20))
+    write(folder / "test.txt", f"7 {first}\n3 {second}\n4 20 40 \n")
+    write(folder / "train.txt", "3 41 60\n9 20\n")
+
+
 BUILD = {
     "lastfm-hetrec": hetrec,
     "lastfm-mkr": mkr,
     "lastfm-tanp": tanp,
+    "gowalla": gowalla,
     "ml-1m": ml1m,
     "ml-100k": ml100k,
     "book-crossing": bookcrossing,

@@ -120,6 +120,18 @@ def test_mkr_draws_one_new_negative_a_positive(tmp_path: Path) -> None:
     assert len({load("lastfm-mkr", home=tmp_path, seed=s).sha256 for s in range(8)}) > 1
 
 
+def test_gowalla_keeps_long_histories_and_draws_from_their_places(tmp_path: Path) -> None:
+    r = read("gowalla", tmp_path)
+    assert r.users.tolist() == [3, 7] and r.items.tolist() == [*range(20, 35), *range(40, 55)]
+    liked = r.label == 1
+    assert np.bincount(r.user[liked]).tolist() == np.bincount(r.user[~liked]).tolist() == [15, 15]
+    # Nobody's places are drawn against them, so of thirty places the other user's are what is left.
+    for user, own in enumerate((range(15), range(15, 30))):
+        assert sorted(r.item[liked & (r.user == user)]) == list(own)
+        assert sorted(r.item[~liked & (r.user == user)]) == sorted(set(range(30)) - set(own))
+    assert len(load("gowalla", home=tmp_path, shortest=2, negatives=False)) == 32
+
+
 def test_tanp_keeps_ids_row_order_and_user_order(tmp_path: Path) -> None:
     r = read("lastfm-tanp", tmp_path)
     assert r.user.tolist() == [0, 0, 1, 1, 1, 1] and r.item.tolist() == [2, 0, 1, 2, 0, 3]
@@ -254,6 +266,7 @@ def test_from_frame_loops_over_no_row_and_no_user() -> None:
     [
         ("lastfm-hetrec", (1892, 17632, 92834)),
         ("lastfm-mkr", (1872, 3846, 42346)),
+        ("gowalla", (2718, 27362, 154414)),
         ("lastfm-tanp", (1872, 3846, 42346)),
         ("ml-1m", (6040, 3706, 1000209)),
         ("ml-100k", (943, 1682, 100000)),

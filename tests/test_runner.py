@@ -390,7 +390,7 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert main(["show", "tanp.table4", "--results", str(tmp_path), "--metrics", "P@5"]) == 0
     assert "±" in capsys.readouterr().out
     for words, said in (
-        (["tanp"], "experiment 'tanp' is unknown; choose from tanp.table4-tuning, "),
+        (["tanp"], "experiment 'tanp' is unknown; choose from tanp.table3-tuning, "),
         (["tanp.tabel4"], "experiment 'tanp.tabel4' is unknown"),
         (["tanp.clusters", "--track", "sound"], "tanp.clusters has no sound track; it has published."),
         (["tanp.table4", "--metrics", "P@5,NO"], "metric 'NO' is not recorded here; choose from MAP@10, "),

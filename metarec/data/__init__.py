@@ -13,6 +13,7 @@ from metarec.data.bookcrossing import read_bookcrossing
 from metarec.data.catalog import data_home
 from metarec.data.douban import read_douban
 from metarec.data.frames import from_frame, make_field
+from metarec.data.gowalla import read_gowalla
 from metarec.data.lastfm import read_hetrec, read_mkr, read_tanp
 from metarec.data.movielens import read_ml1m, read_ml100k
 from metarec.data.ratings import Field, Ratings, Truth
@@ -36,6 +37,7 @@ READERS: dict[str, Callable[..., Ratings]] = {
     "lastfm-hetrec": read_hetrec,
     "lastfm-mkr": read_mkr,
     "lastfm-tanp": read_tanp,
+    "gowalla": read_gowalla,
     "ml-1m": read_ml1m,
     "ml-100k": read_ml100k,
     "book-crossing": read_bookcrossing,

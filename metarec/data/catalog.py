@@ -121,6 +121,24 @@ SOURCES: dict[str, Source] = {
             ),
         ),
         Source(
+            name="gowalla",
+            title="Gowalla as distributed with NGCF, the extract that stands in for TaNP's",
+            folder="gowalla",
+            files=("train.txt", "test.txt"),
+            page="https://github.com/xiangwang1223/neural_graph_collaborative_filtering",
+            by_hand=(
+                "clone https://github.com/xiangwang1223/neural_graph_collaborative_filtering and copy the "
+                "files of Data/gowalla"
+            ),
+            licence="No licence of the data is stated; cite Cho et al., KDD 2011, and do not redistribute.",
+            cite="cho2011gowalla",
+            published=(
+                Published("users of both files", 29858, "NGCF, Table 1"),
+                Published("places of both files", 40981, "NGCF, Table 1"),
+                Published("visits of both files", 1027370, "NGCF, Table 1"),
+            ),
+        ),
+        Source(
             name="ml-1m",
             title="MovieLens-1M, with MeLU's movie fields",
             folder="ml-1m",

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from metarec.data import catalog
+from metarec.data.negatives import with_negatives
 from metarec.data.ratings import Ratings
 from metarec.data.reading import Column, Table, read_json
 from metarec.errors import DataError
@@ -78,7 +79,7 @@ def read_mkr(home: Path, *, seed: int = 555, negatives: bool = True) -> Ratings:
     user, item = user[order].astype(np.int64), item[order].astype(np.int64)
     label = np.ones(len(user), np.float32)
     if negatives:
-        user, item, label = _with_negatives(user, item, len(known), seed)
+        user, item, label = with_negatives(user, item, len(known), seed, table.path)
     return Ratings(
         name="lastfm-mkr",
         kind="implicit",
@@ -89,20 +90,6 @@ def read_mkr(home: Path, *, seed: int = 555, negatives: bool = True) -> Ratings:
         items=known.to_numpy(),
         notes=(f"One uniform negative a positive, seed {seed}.",) if negatives else ("Positives only.",),
     )
-
-
-def _with_negatives(
-    user: np.ndarray, item: np.ndarray, n_items: int, seed: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Behind each user's items, as many others; user by user, because MKR draws one after another."""
-    rng = np.random.RandomState(seed)
-    rows = []
-    for own in np.split(item, np.flatnonzero(np.diff(user)) + 1):
-        others = np.setdiff1d(np.arange(n_items), own, assume_unique=True)
-        rows += [own, rng.choice(others, size=len(own), replace=False)]
-    counts = np.repeat(np.bincount(user), 2)
-    label = np.repeat(np.tile([1.0, 0.0], len(counts) // 2), counts)
-    return np.repeat(np.arange(len(counts)) // 2, counts), np.concatenate(rows), label.astype(np.float32)
 
 
 def read_tanp(home: Path) -> Ratings:

@@ -12,6 +12,7 @@ import numpy as np
 
 from metarec.data import catalog, load
 from metarec.data.bookcrossing import is_partial, read_books, read_users
+from metarec.data.gowalla import visits
 from metarec.data.lastfm import SPLITS, tanp_tasks
 from metarec.data.ratings import Ratings
 
@@ -77,9 +78,20 @@ def _book_crossing(home: Path, ratings: Ratings) -> dict[str, int]:
     }
 
 
+def _gowalla(home: Path, ratings: Ratings) -> dict[str, int]:
+    both = np.concatenate([visits(home, "train"), visits(home, "test")])
+    users, places = (len(np.unique(side)) for side in both.T)
+    return {
+        "users of both files": users,
+        "places of both files": places,
+        "visits of both files": len(both),
+    }
+
+
 MORE: dict[str, Callable[[Path, Ratings], dict[str, int]]] = {
     "lastfm-tanp": _tanp,
     "book-crossing": _book_crossing,
+    "gowalla": _gowalla,
 }
 
 

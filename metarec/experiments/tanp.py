@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from metarec.experiments.protocol import Protocol, Run
@@ -33,18 +33,57 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "TaNP (FiLM)": {"variant": "film", "clusters": 10},
     "TaNP (Gating-FiLM)": {"variant": "gating", "clusters": 20},
 }
+NO_POOL = "TaNP (Gating-FiLM), no pool"
 EXTRA: dict[str, dict[str, Any]] = {
     "TaNP (FiLM), as printed": {"variant": "film", "clusters": 10, **PAPER},
     "TaNP (Gating-FiLM), as printed": {"variant": "gating", "clusters": 20, **PAPER},
-    "TaNP (Gating-FiLM), no pool": {"variant": "gating", "pool": False},
+    NO_POOL: {"variant": "gating", "pool": False},
     "TaNP (Gating-FiLM), no user identity": {"variant": "gating", "clusters": 20, "user_identity": "shared"},
 }
 # Sizes for seconds on a CPU; the synthetic users have 30 to 60 ratings.
 QUICK: dict[str, Any] = {"epochs": 8, "lr": 3e-3}
 
 
-def protocol(track: str, profile: str, n_support: int = N_SUPPORT) -> Protocol:
-    """The two tracks on Last.FM, or on planted data in the quick profile.
+@dataclass(frozen=True)
+class Setting:
+    """Where a table is played: the data set, what the rule keeps of it, and what a model is given there.
+
+    `shortest` is the least length of a history, `shipped` whether its authors distribute the list of users
+    that the split shuffles, `standard` the metric set of the standard form, `planted` what stands in for the
+    data in the quick profile. `rows` are the trained rows, of which the search trains `search_seeds` seeds.
+    """
+
+    dataset: str
+    shortest: int = 30
+    shipped: bool = False
+    standard: str = "ranking-standard"
+    planted: str = "synthetic-implicit"
+    given: Mapping[str, Any] = field(default_factory=dict)
+    rows: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {**VARIANTS, **EXTRA})
+    search_seeds: tuple[int, ...] = TUNING_SEEDS
+    deviations: tuple[str, ...] = ("D1", "D2", "D3")
+
+
+SETTINGS = {
+    "table3": Setting(
+        "ml-1m",
+        shortest=40,
+        standard="ranking-standard-explicit",
+        planted="synthetic",
+        given={"embed": "content"},
+        rows={**VARIANTS, NO_POOL: EXTRA[NO_POOL]},
+        search_seeds=(0,),
+        deviations=("D1", "D2", "D3", "D17"),
+    ),
+    "table4": Setting("lastfm-tanp", shipped=True),
+    "table5": Setting("gowalla", deviations=("D1", "D2", "D3", "D17", "D19")),
+}
+
+
+def protocol(
+    track: str, profile: str, n_support: int = N_SUPPORT, *, setting: Setting = SETTINGS["table4"]
+) -> Protocol:
+    """The two tracks at a place, or on planted data in the quick profile.
 
     `published`: the released split with seed 2020, the last epoch, test scored along the way, z drawn at
     test.
@@ -54,16 +93,17 @@ def protocol(track: str, profile: str, n_support: int = N_SUPPORT) -> Protocol:
     quick = profile == "quick"
     watch = Selection("last", every=2 if quick else 5, watch_test=True)
     choose = Selection("valid", "std:NDCG@10", every=1)
+    min_query = (30 if quick else setting.shortest) - N_SUPPORT  # planted histories are 30 to 60 long
     return Protocol(
         track=track,
-        dataset="synthetic-implicit" if quick else "lastfm-tanp",
+        dataset=setting.planted if quick else setting.dataset,
         rule="tanp",
-        rule_options={"n_support": n_support, "min_query": 10, "max_length": 200, "seed": 2020},
-        user_order="ascending" if quick else "shipped",
-        metric_sets={"": "tanp-released", "std:": "ranking-standard"},
+        rule_options={"n_support": n_support, "min_query": min_query, "max_length": 200, "seed": 2020},
+        user_order="shipped" if setting.shipped and not quick else "ascending",
+        metric_sets={"": "tanp-released", "std:": setting.standard},
         selection=watch if track == "published" else choose,
         sample=track == "published",
-        deviations=("D1", "D2", "D3"),
+        deviations=setting.deviations,
     )
 
 
@@ -76,28 +116,58 @@ def options(track: str, profile: str, given: Mapping[str, Any]) -> dict[str, Any
     return {**base, **given, **(QUICK if profile == "quick" else {})}
 
 
+def table3(request: Request) -> list[Run]:
+    """Table 3: three variants, one without the pool, floors and ceiling on MovieLens-1M, from contents."""
+    return _table("table3", request)
+
+
 def table4(request: Request) -> list[Run]:
     """Table 4: three variants, floors and ceiling on Last.FM; also the printed equations and no pool."""
-    runs = []
-    for track in request.tracks:
-        place = protocol(track, request.profile)
-        for label, model in FLOORS.items():
-            runs.append(Run("tanp", "table4", label, model, place, profile=request.profile))
-        for label, given in {**VARIANTS, **EXTRA}.items():
-            chosen = {**given, **_tuned(request, track, label)}
-            runs += _seeds("table4", label, place, options(track, request.profile, chosen), request)
-    return runs
+    return _table("table4", request)
+
+
+def table5(request: Request) -> list[Run]:
+    """Table 5: the rows of Table 4 on an extract of Gowalla that stands in for the paper's."""
+    return _table("table5", request)
+
+
+def table3_tuning(request: Request) -> list[Run]:
+    """The search behind Table 3's sound track: each row, three learning rates, one seed, by validation."""
+    return _search("table3", request)
 
 
 def table4_tuning(request: Request) -> list[Run]:
-    """The search behind the sound track: each TaNP row, three learning rates, two seeds, by validation."""
-    place = protocol("sound", request.profile)
+    """The search behind Table 4's sound track: each row, three learning rates, two seeds, by validation."""
+    return _search("table4", request)
+
+
+def table5_tuning(request: Request) -> list[Run]:
+    """The search behind Table 5's sound track: each row, three learning rates, two seeds, by validation."""
+    return _search("table5", request)
+
+
+def _table(table: str, request: Request) -> list[Run]:
+    setting = SETTINGS[table]
     runs = []
-    for label, given in {**VARIANTS, **EXTRA}.items():
+    for track in request.tracks:
+        place = protocol(track, request.profile, setting=setting)
+        for label, model in FLOORS.items():
+            runs.append(Run("tanp", table, label, model, place, profile=request.profile))
+        for label, given in setting.rows.items():
+            chosen = {**setting.given, **given, **_tuned(request, table, track, label)}
+            runs += _seeds(table, label, place, options(track, request.profile, chosen), request)
+    return runs
+
+
+def _search(table: str, request: Request) -> list[Run]:
+    setting = SETTINGS[table]
+    place = protocol("sound", request.profile, setting=setting)
+    runs = []
+    for label, given in setting.rows.items():
         for lr in LEARNING_RATES:
-            chosen = {**options("sound", request.profile, given), "lr": lr}
-            for seed in TUNING_SEEDS:
-                runs.append(_run("table4-tuning", label, place, chosen, seed, request.profile))
+            chosen = {**options("sound", request.profile, {**setting.given, **given}), "lr": lr}
+            for seed in setting.search_seeds:
+                runs.append(_run(f"{table}-tuning", label, place, chosen, seed, request.profile))
     return runs
 
 
@@ -107,7 +177,7 @@ def fig5(request: Request) -> list[Run]:
     for track in request.tracks:
         place = protocol(track, request.profile)
         for label, given in _modulated():
-            tuned = _tuned(request, track, label)
+            tuned = _tuned(request, "table4", track, label)
             grid = [{"cluster_weight": value} for value in LAMBDAS]
             grid += [{"clusters": k} for k in CLUSTERS if k != given["clusters"]]
             for point in grid:
@@ -134,11 +204,11 @@ def _modulated() -> Iterator[tuple[str, dict[str, Any]]]:
     return ((label, given) for label, given in VARIANTS.items() if given["variant"] != "none")
 
 
-def _tuned(request: Request, track: str, label: str) -> dict[str, Any]:
-    """The learning rate chosen on validation, for the sound track of the full profile."""
+def _tuned(request: Request, table: str, track: str, label: str) -> dict[str, Any]:
+    """The learning rate that the table's search chose on validation; full profile, sound track."""
     if track != "sound" or request.profile == "quick":
         return {}
-    records = [r for r in request.store.read("tanp", "table4-tuning") if r.profile == request.profile]
+    records = [r for r in request.store.read("tanp", f"{table}-tuning") if r.profile == request.profile]
     return best_on_validation(records, label, ["lr"])
 
 
@@ -155,8 +225,12 @@ def _run(
 
 
 EXPERIMENTS = (
+    Experiment("tanp", "table3-tuning", table3_tuning, tracks=("sound",)),
+    Experiment("tanp", "table3", table3, needs=("tanp.table3-tuning",)),
     Experiment("tanp", "table4-tuning", table4_tuning, tracks=("sound",)),
     Experiment("tanp", "table4", table4, needs=("tanp.table4-tuning",)),
+    Experiment("tanp", "table5-tuning", table5_tuning, tracks=("sound",)),
+    Experiment("tanp", "table5", table5, needs=("tanp.table5-tuning",)),
     Experiment("tanp", "fig5", fig5, needs=("tanp.table4-tuning",)),
     Experiment("tanp", "clusters", clusters, tracks=("published",)),
 )
