@@ -12,6 +12,7 @@ import pytest
 from made_records import add, add_seeds
 
 from metarec.errors import RecordError
+from metarec.experiments.tanp import SETTINGS, Setting
 from metarec.records import Record, Store
 from metarec.report import claims, tanp
 from metarec.report.cellrules import NoGain
@@ -282,12 +283,27 @@ def test_nothing_holds_of_a_method_that_is_level_with_a_floor(store: Store) -> N
 # --- the ledger
 
 
-def test_every_claim_of_the_table_has_a_rule() -> None:
-    named = set(claims.claims_of("tanp/table4-lastfm")["id"])
-    assert named == {"T01", "T03", *(f"T{n:02d}" for n in range(5, 12)), "T27", "T33"}
+SHARED = {"T01", *(f"T{n:02d}" for n in range(5, 12)), "T33"}
+
+
+@pytest.mark.parametrize(
+    ("notebook", "own"),
+    [("table3-movielens", {"T02"}), ("table4-lastfm", {"T03", "T27"}), ("table5-gowalla", {"T04"})],
+)
+def test_every_claim_of_the_tables_has_a_rule(notebook: str, own: set[str]) -> None:
+    named = set(claims.claims_of(f"tanp/{notebook}")["id"])
+    assert named == SHARED | own
     assert named <= set(tanp.LEDGER.rules)
-    places = {p.name for p in tanp.LEDGER.places}
-    assert all(set(rule.places) <= places for rule in tanp.LEDGER.rules.values())
+    places = {p.name: p for p in tanp.LEDGER.places}
+    assert all(set(rule.places) <= set(places) for rule in tanp.LEDGER.rules.values())
+    (place,) = (p for p in places.values() if p.notebook == f"tanp/{notebook}")
+    (block,) = {t.blocks[0].dataset: t for t in (tanp.TABLE3, tanp.TABLE4, tanp.TABLE5)}[place.name].blocks
+    assert block.source == place.source == tanp_setting(place.experiment).dataset
+
+
+def tanp_setting(experiment: str) -> Setting:
+    """Where the experiment of that name is played."""
+    return SETTINGS[experiment.partition(".")[2]]
 
 
 def test_a_claim_without_a_rule_or_a_place_is_an_error(store: Store) -> None:

@@ -224,6 +224,13 @@ def test_planted_data_is_not_compared(store: Store) -> None:
     assert tanp.FILM not in table.column("P@5", "paper")
 
 
+def test_an_extract_that_stands_in_is_not_compared(store: Store) -> None:
+    blocks = (replace(LAYOUT.blocks[0], stand_in="an extract of our own"),)
+    table = build(made(store), store, replace(LAYOUT, blocks=blocks), track="published")
+    assert set(table.frame["verdict"]) == {"", "not comparable", "not run"}
+    assert any("or an extract of our own)" in note for note in table.notes)
+
+
 def test_no_row_is_lost_and_no_track_invented(store: Store) -> None:
     records = made(store)
     with pytest.raises(RecordError, match="no row for Mystery"):
@@ -265,11 +272,14 @@ def test_missing_metrics_and_diverged_seeds_are_said(store: Store) -> None:
     assert any(n.startswith("n/a") for n in table.notes)
 
 
-def test_every_printed_row_of_table_4_has_a_place() -> None:
-    paper = tables.paper_values(tanp.TABLE4.reference)
-    assert set(paper["method"]) <= set(tanp.TABLE4.rows)
+@pytest.mark.parametrize("layout", [tanp.TABLE3, tanp.TABLE4, tanp.TABLE5], ids=lambda layout: layout.title)
+def test_every_printed_row_of_tanps_tables_has_a_place(layout: Layout) -> None:
+    paper = tables.paper_values(layout.reference)
+    (block,) = layout.blocks
+    assert set(paper["method"]) <= set(layout.rows)
     assert set(paper["metric"]) == set(tanp.NINE)
     assert set(paper["decimals"]) == {2}
+    assert set(zip(paper["dataset"], paper["setting"], strict=True)) == {(block.dataset, block.setting)}
 
 
 def test_records_are_selected_by_field_option_and_choice(store: Store) -> None:

@@ -12,7 +12,7 @@ import torch
 
 from metarec import metrics
 from metarec.data import Ratings, Schema, data_home, load
-from metarec.errors import DataError
+from metarec.data.gowalla import visits
 from metarec.experiments import provenance
 from metarec.experiments.protocol import Protocol
 from metarec.experiments.request import Experiment, Request, no_runs
@@ -30,7 +30,7 @@ GOWALLA_RULES = (("train and test", 1, None), ("test", 15, 111), ("test", 15, 75
 def count_table2(request: Request) -> Iterator[Record]:
     """Table 2: counts of data, filters and episodes, floors and ceiling; nothing is trained."""
     quick = request.profile == "quick"
-    names = ("synthetic", "synthetic-implicit") if quick else ("ml-1m", "lastfm-tanp")
+    names = ("synthetic", "synthetic-implicit") if quick else ("ml-1m", "lastfm-tanp", "gowalla")
     yield from (_counts(load(name), request.profile) for name in names)
     if not quick:
         yield from lastfm_steps(data_home())
@@ -130,13 +130,12 @@ def gowalla_candidates(home: Path) -> list[Record]:
 
     The paper takes "a part of interactions" and does not say which. Raises `DataError` when a file is absent.
     """
-    place = home / "gowalla"
-    visits = {name: _visits(place / f"{name}.txt") for name in ("train", "test")}
-    visits["train and test"] = np.concatenate([visits["train"], visits["test"]])
-    sha256 = hashlib.sha256(visits["train and test"].tobytes()).hexdigest()
+    found = {"train": visits(home, "train"), "test": visits(home, "test")}
+    found["train and test"] = np.concatenate([found["train"], found["test"]])
+    sha256 = hashlib.sha256(found["train and test"].tobytes()).hexdigest()
     made = []
     for source, low, high in GOWALLA_RULES:
-        rows = visits[source]
+        rows = found[source]
         length = np.bincount(rows[:, 0])
         kept = rows[(length[rows[:, 0]] >= low) & (length[rows[:, 0]] <= (high or length.max()))]
         users, items = (len(np.unique(side)) for side in kept.T)
@@ -144,17 +143,6 @@ def gowalla_candidates(home: Path) -> list[Record]:
         options = {"source": source, "fewest": low, "most": high}
         made.append(_record("near miss", "gowalla", options, "full", counts=counts, sha256=sha256))
     return made
-
-
-def _visits(path: Path) -> np.ndarray:
-    """`[visits, 2]` user and place, from lines `user place place ...`."""
-    if not path.is_file():
-        raise DataError(
-            f"{path} is missing: copy train.txt and test.txt of NGCF's Gowalla into {path.parent}."
-        )
-    lines = [np.array(line.split(), np.int64) for line in path.read_text(encoding="utf-8").splitlines()]
-    users = np.repeat([line[0] for line in lines], [len(line) - 1 for line in lines])
-    return np.stack([users, np.concatenate([line[1:] for line in lines])], 1)
 
 
 def _pairs(ratings: Ratings) -> set[tuple[int, int, float]]:

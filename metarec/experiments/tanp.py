@@ -72,7 +72,7 @@ SETTINGS = {
         standard="ranking-standard-explicit",
         planted="synthetic",
         given={"embed": "content"},
-        deviations=("D1", "D2", "D3", "D17"),
+        deviations=("D1", "D2", "D3", "D16", "D17"),
     ),
     "table4": Setting("lastfm-tanp", shipped=True, rows={**VARIANTS, **EXTRA}, search_seeds=(0, 1)),
     "table5": Setting("gowalla", deviations=("D1", "D2", "D3", "D17", "D19")),

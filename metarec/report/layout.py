@@ -18,7 +18,8 @@ class Block:
     `dataset` and `setting` are the paper's words (`None`: any setting), `source` the name of the rating
     table on which a number of ours compares with the paper's. `where` keeps some of the records, see
     `select`. `whole` counts the ratings of that table where copies of a part of it are in use: on a part,
-    nothing compares. `spelt` is the paper's spelling of `dataset`, where it is another.
+    nothing compares. `stand_in` says what the records are on where the paper's own rows are not to be had, so
+    that nothing compares either. `spelt` is the paper's spelling of `dataset`, where it is another.
     """
 
     dataset: str
@@ -27,6 +28,7 @@ class Block:
     metrics: tuple[str, ...]
     where: Mapping[str, Any] = field(default_factory=dict)
     whole: int | None = None
+    stand_in: str = ""
     spelt: str = ""
 
     @property
@@ -37,7 +39,7 @@ class Block:
     def compares(self, record: Record) -> bool:
         """Whether a record is on the paper's own data."""
         complete = self.whole is None or record.counts.get("ratings") == self.whole
-        return record.dataset == self.source and complete
+        return record.dataset == self.source and complete and not self.stand_in
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ def explained(frame: pd.DataFrame, layout: Layout, prefix: str) -> list[str]:
         )
     if "not comparable" in words:
         part = ", or only a part of them" if any(b.whole for b in layout.blocks) else ""
+        part += "".join(f", or {b.stand_in}" for b in layout.blocks if b.stand_in)
         notes.append(
             f"Not comparable: not the paper's data (planted ratings{part}), or a single run of ours."
         )
