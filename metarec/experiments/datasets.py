@@ -39,15 +39,17 @@ def count_table2(request: Request) -> Iterator[Record]:
         yield from _episode_records(protocol("published", request.profile, n_support), request.profile)
 
 
-def describe_ratings(ratings: Ratings, bins: int = 40) -> tuple[dict[str, int], dict[str, Any]]:
+def describe_ratings(ratings: Ratings, bins: int = 20) -> tuple[dict[str, int], dict[str, Any]]:
     """Counts of a table, and its history lengths as a histogram (`edges`, `users`); never a row, never an id.
 
-    Bins are two wide (one negative a positive makes lengths even), or even on a log scale for long histories.
+    Bins are two wide (one negative a positive makes lengths even), or, for long histories, equally wide on a
+    log scale up to rounding to even numbers.
     """
     length = np.bincount(ratings.user, minlength=ratings.n_users)
     edges = np.arange(length.min(), length.max() + 3, 2)
-    if len(edges) > 2 * bins:
-        edges = np.unique(np.geomspace(max(length.min(), 1), length.max() + 1, bins + 1).round().astype(int))
+    if len(edges) > 4 * bins:
+        wide = np.geomspace(max(length.min(), 1), length.max() + 2, bins + 1)
+        edges = np.unique([length.min(), *(2 * (wide[1:-1] / 2).round().astype(int)), length.max() + 2])
     counts = ratings.counts() | {"positives": int((ratings.label > 0).sum())}
     counts |= {"shortest history": int(length.min()), "longest history": int(length.max())}
     counts["median history"] = int(np.median(length))

@@ -19,6 +19,7 @@ from metarec.report.tables import REFERENCE
 SETS: Mapping[str, str] = {"MovieLens-1M": "ml-1m", "Last.FM": "lastfm-tanp", "Gowalla": "gowalla"}
 COUNTED = ("users", "items", "ratings")
 CUTOFFS = (5, 7, 10)
+LENGTHS = (20, 50, 100, 200, 500, 1000, 2000)  # ticks of a logarithmic axis of history lengths
 SPLITS = ("train", "valid", "test")
 
 
@@ -175,9 +176,10 @@ def lengths(records: Sequence[Record], windows: Mapping[str, tuple[int, int]]) -
     for ax, record in zip(axes[0], own, strict=True):
         edges, users = (np.array(record.extra["lengths"][k]) for k in ("edges", "users"))
         ax.stairs(users, edges, fill=True, color=style.PALETTE[0], alpha=0.85)
-        if edges[-1] > 500:
+        if np.ptp(np.diff(edges)):  # bins of equal width on a log scale
             ax.set_xscale("log")
-            ax.set_xticks([20, 40, 100, 200, 500, 2000], ["20", "40", "100", "200", "500", "2000"])
+            ticks = [t for t in LENGTHS if edges[0] <= t <= edges[-1]][:: 2 if edges[-1] > 1000 else 1]
+            ax.set_xticks(ticks, [str(t) for t in ticks])
             ax.minorticks_off()
         title = names.get(record.dataset, record.dataset)
         if record.dataset in windows:
@@ -185,7 +187,7 @@ def lengths(records: Sequence[Record], windows: Mapping[str, tuple[int, int]]) -
             ax.axvspan(low, min(high, edges[-1]), color=style.PALETTE[1], alpha=0.15, linewidth=0, zorder=0)
             for end in (low, high) if high < edges[-1] else (low,):
                 ax.axvline(end, color=style.PALETTE[1], linewidth=1.4)
-            title += f", kept: {low} to {high}"
+            title += f"\nkept: {low} to {high}"
         style.label_axes(ax, x="interactions of a user", y="users", title=title)
     return style.done(fig)
 

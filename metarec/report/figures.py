@@ -90,7 +90,8 @@ def _lines(ax: Axes, ours: pd.Series, lines: Lines) -> None:
     low, high = ax.get_xlim()
     popularity = ours.get("Popularity", np.nan)
     if not np.isnan(popularity):
-        low, high = min(low, popularity), max(high, popularity)
+        air = 0.03 * (high - low)
+        low, high = min(low, popularity - air), max(high, popularity + air)
     ax.set_xlim(low, high)
     for method, (word, dashes) in lines.items():
         value = ours.get(method, np.nan)

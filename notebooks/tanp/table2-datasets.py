@@ -73,7 +73,7 @@ datasets.steps(records)
 #
 # ### Who is kept
 
-# %% mystnb={"image": {"alt": "Three histograms of the number of interactions a user has. Left, MovieLens-1M on a logarithmic axis from 20 to 2000, with a shaded band from 40 to 200 that holds about half of the users. Middle, Last.FM from 2 to 56 with its peak near 22; the shaded part from 30 upwards holds the right tail only. Right, our extract of Gowalla from 30 to 406, falling from its first bin; the band from 30 to 200 leaves out the far end of the tail."}}
+# %% mystnb={"image": {"alt": "Three histograms of the number of interactions a user has. Left, MovieLens-1M on a logarithmic axis from 20 to 2000, with a shaded band from 40 to 200 that holds about half of the users. Middle, Last.FM from 2 to 56 with its peak near 22; the shaded part from 30 upwards holds the right tail only. Right, our extract of Gowalla, again on a logarithmic axis, falling from its first bin at 30; the band from 30 to 200 leaves out the far end of the tail."}}
 kept = {"ml-1m": (40, 200), "lastfm-tanp": (30, 200), "gowalla": (30, 200)}
 datasets.lengths(records, kept)
 
