@@ -18,6 +18,7 @@ from scipy import stats
 from statsmodels.stats.power import TTestPower
 
 from metarec.errors import RecordError
+from metarec.experiments import obtain
 from metarec.experiments import provenance as origin
 from metarec.records import Record, Store
 from metarec.report import differences, epochs, figures, html, provenance, style, tables, tanp
@@ -26,6 +27,7 @@ from metarec.report.layout import Block, Layout, select
 from metarec.report.samples import Sample, samples
 from metarec.report.statistics import Interval
 from metarec.report.tables import build, verdict
+from metarec.report.tanp_users import cutoff_gaps
 
 mpl.use("agg")
 TWO = {"P@5": 0.0, "MAE": 0.0}
@@ -280,6 +282,20 @@ def test_every_printed_row_of_tanps_tables_has_a_place(layout: Layout) -> None:
     assert set(paper["metric"]) == set(tanp.NINE)
     assert set(paper["decimals"]) == {2}
     assert set(zip(paper["dataset"], paper["setting"], strict=True)) == {(block.dataset, block.setting)}
+
+
+def test_the_cut_off_tells_short_queries_from_long_ones() -> None:
+    """MAP grows with the cut-off in each printed row, and does so for users of 30 ratings, not of 40."""
+    records, store = obtain("tanp.table3-users")
+    floors = [r for r in store.read("tanp", "table3") if not r.epochs]
+    shown = cutoff_gaps([*records, *floors], tanp.TABLE3, track="published")
+    gaps = shown.frame.set_index(["shortest", "method"])["MAP@5 to MAP@10"]
+    printed = shown.frame[shown.frame["shortest"].isna()]
+    assert len(printed) == 10 and (printed["MAP@5 to MAP@10"] > 0).all()
+    for floor in ("Popularity", "Item mean"):
+        assert gaps[30, floor] > 0 > gaps[40, floor]
+    with pytest.raises(RecordError, match="no floor has a record on the sound track"):
+        cutoff_gaps(records, tanp.TABLE3, track="sound")
 
 
 def test_records_are_selected_by_field_option_and_choice(store: Store) -> None:

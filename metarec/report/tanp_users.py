@@ -1,0 +1,54 @@
+"""Which users TaNP's Table 3 may have been measured on, read from how metrics move with the cut-off."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from metarec.errors import RecordError
+from metarec.records import Record
+from metarec.report import html
+from metarec.report.layout import Layout
+from metarec.report.tables import paper_values
+
+GAPS = (("P@5", "P@10"), ("MAP@5", "MAP@10"))
+RANKERS = ("Random ranker", "Popularity", "Item mean")
+
+
+def cutoff_gaps(records: Sequence[Record], layout: Layout, *, track: str) -> html.Html:
+    """What precision and MAP gain from cut-off 5 to 10: each row the paper prints, and our floors by users.
+
+    The released precision grows with the cut-off where queries are short, because fewer of the best labels
+    are then left out. `records` hold the floors for one or more lengths of the shortest query; `frame` has a
+    row each, `shortest` (none for the paper's), `method` and a column a gap, in points.
+    """
+    wide = paper_values(layout.reference).pivot(index="metric", columns="method", values="value")
+    printed = wide.to_dict()
+    there = [name for name in layout.rows if name in printed]
+    rows = [{"shortest": None, "method": name, **_gaps(printed[name])} for name in there]
+    floors = [r for r in records if r.method in RANKERS and r.track == track]
+    if not floors:
+        raise RecordError(f"no floor has a record on the {track} track; run the experiment first.")
+    for r in sorted(floors, key=lambda r: (_shortest(r), RANKERS.index(r.method))):
+        gaps = _gaps({name: 100 * value for name, value in r.metrics.items()})
+        rows.append({"shortest": _shortest(r), "method": r.method, **gaps})
+    frame = pd.DataFrame(rows)
+    sections: dict[str, list[tuple[str, list[str]]]] = {}
+    for row in frame.to_dict("records"):
+        least = row["shortest"]
+        users = "Paper" if pd.isna(least) else f"Ours, users of {least:.0f} ratings or more"
+        cells = [html.signed(row[f"{a} to {b}"]) for a, b in GAPS]
+        sections.setdefault(users, []).append((str(row["method"]), cells))
+    caption = "From cut-off 5 to cut-off 10, in points"
+    rendered = html.table([a.partition("@")[0] for a, _ in GAPS], sections, caption=caption, corner="Method")
+    return html.Html(rendered, caption, frame)
+
+
+def _shortest(record: Record) -> int:
+    options = record.protocol["rule_options"]
+    return int(options["n_support"] + options["min_query"])
+
+
+def _gaps(metrics: Mapping[str, float]) -> dict[str, float]:
+    return {f"{a} to {b}": float(metrics[b]) - float(metrics[a]) for a, b in GAPS}
