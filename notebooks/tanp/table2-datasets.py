@@ -80,7 +80,8 @@ datasets.lengths(records, kept)
 # %% [markdown]
 # On Last.FM the longest history has 56 rows, positives and negatives together. A lower limit of 40 would leave a few dozen users in
 # all, so it cannot have been used; the released program asks for support plus ten, 30 rows, and that gives exactly the users in the
-# archive ([D17](#d17)). It filters *after* the split, so the shares of the three splits are those of all users, and it
+# archive ([D17](#d17)). On MovieLens-1M, where 40 would be possible, the numbers of [Table 3](table3-movielens.ipynb) say 30 as well.
+# The program filters *after* the split, so the shares of the three splits are those of all users, and it
 # removes from test histories the artists that no training user has ([D21](#d21)).
 
 # %%
