@@ -13,6 +13,7 @@ from metarec.report import html
 from metarec.report.claims import Ledger
 from metarec.report.epochs import curves, history
 from metarec.report.evidence import BestOf, Method, OnValidation, Place
+from metarec.report.figures import LINES, Lines
 from metarec.report.layout import Block, Layout
 from metarec.report.methodrules import Above, LargestGain, Steadier, WorstSetting
 from metarec.report.rules import AllCells, Comparable, Magnitude, Majority, Rule
@@ -85,6 +86,9 @@ PAIRS = (
     (GATING, "Popularity"),
     (GATING, NO_POOL),
 )
+# Of ratings, unlike of ones and zeros, the mean of an item says more than how many liked it.
+TABLE3_PAIRS = tuple((a, "Item mean" if b == "Popularity" else b) for a, b in PAIRS)
+TABLE3_LINES: Lines = {**LINES, "Item mean": ("item mean", (0, (1.2, 1.2)))}
 TABLE4_PAIRS = (
     *PAIRS[:-1],
     (FILM_PRINTED, FILM),
@@ -147,12 +151,18 @@ LEDGER = Ledger(
 
 
 def training_curves(
-    records: Sequence[Record], methods: Sequence[str], table: Table, *, track: str, zero_one: bool = True
+    records: Sequence[Record],
+    methods: Sequence[str],
+    table: Table,
+    *,
+    track: str,
+    floor: str = "Popularity",
+    zero_one: bool = True,
 ) -> Figure:
-    """Test P@5, error and divergence by epoch, with the line of popularity and, of `zero_one` labels, that of
-    a constant.
+    """Test P@5, error and divergence by epoch, with the line of a floor and, of `zero_one` labels, that of a
+    constant.
     """
-    lines = {"test:P@5": {"popularity": table.column("P@5")["Popularity"]}}
+    lines = {"test:P@5": {floor.lower(): table.column("P@5")[floor]}}
     if zero_one:
         lines["reconstruction"] = {"error of the constant ½": 0.5**2}
     return curves(
