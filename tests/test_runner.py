@@ -25,6 +25,7 @@ from metarec.experiments import (
     execute,
     experiment,
     names,
+    needs_of,
     obtain,
     plan,
     provenance,
@@ -240,6 +241,15 @@ def test_experiments_are_well_named() -> None:
         plan("tanp.table4", "quick", "both", 0, Store(Path("nowhere")))
     with pytest.raises(ProtocolError, match="cannot be run"):
         execute("tanp.table4", profile="recorded", store=Store(Path("nowhere")))
+
+
+def test_a_search_comes_first_only_where_its_outcome_is_used() -> None:
+    for name in ("tanp.table3", "tanp.table4", "tanp.fig5", "pnmta.table3"):
+        assert needs_of(name, ("published",), 5) == ()
+        assert needs_of(name, ("sound",), 5) == needs_of(name, ("published", "sound"), 5) != ()
+    assert needs_of("pnmta.table2", ("published",), 5) == ("pnmta.table2-tuning",)  # its baselines are tuned
+    for name, e in names().items():
+        assert needs_of(name, e.tracks, 1) == e.needs, "a need that no track has"
 
 
 def test_choice_by_validation_ignores_the_test_scores() -> None:

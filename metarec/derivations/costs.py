@@ -13,7 +13,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from metarec.adaptation import Order, pointwise_loss
-from metarec.data import Ratings
+from metarec.data.ratings import Ratings
 from metarec.derivations.unrolled import (
     batch_of,
     flat_loss,

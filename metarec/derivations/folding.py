@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from metarec.data import Ratings
+from metarec.data.ratings import Ratings
 from metarec.derivations.unrolled import batch_of, pnmta
 from metarec.methods.pnmta import PNMTA
 from metarec.tasks.batch import TaskBatch

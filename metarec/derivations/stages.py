@@ -12,7 +12,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from metarec.data import Ratings, Schema
+from metarec.data.ratings import Ratings
+from metarec.data.schema import Schema
 from metarec.methods import initialised
 from metarec.methods.pnmta import PNMTA
 from metarec.selection import Selection

@@ -26,7 +26,9 @@ from metarec.adaptation import (
     per_task,
     pointwise_loss,
 )
-from metarec.data import Ratings, Schema, synthetic
+from metarec.data.ratings import Ratings
+from metarec.data.schema import Schema
+from metarec.data.synthetic import synthetic
 from metarec.derivations.bilevel import relative
 from metarec.derivations.check import text
 from metarec.layers.mlp import MLP, mlp_params, task_mlp

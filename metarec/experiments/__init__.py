@@ -76,6 +76,17 @@ def tracks_of(name: str, track: str, seeds: int = 1) -> tuple[str, ...]:
     return tracks
 
 
+def needs_of(name: str, tracks: tuple[str, ...], seeds: int) -> tuple[str, ...]:
+    """The experiments to do first: none if the runs of these tracks can be planned without any record."""
+    chosen = experiment(name)
+    with tempfile.TemporaryDirectory() as empty:
+        try:
+            chosen.runs(Request("full", tracks, seeds, Store(Path(empty))))
+        except RecordError:
+            return chosen.needs
+    return ()
+
+
 def execute(
     name: str,
     *,
@@ -87,7 +98,7 @@ def execute(
     redo: bool = False,
     **how: Any,
 ) -> list[Record]:
-    """Do what is missing of an experiment (and first of those it needs) and return its records.
+    """Do what is missing of an experiment (and first of what its tracks need) and return its records.
 
     `how` are the other arguments of `runner.run_all`; what is measured and not trained has no use for them.
     """
@@ -102,7 +113,7 @@ def execute(
     check_workers(**{key: how[key] for key in ("jobs", "max_replicas", "backend", "scheduler") if key in how})
     how |= {"device": device, "redo": redo}
     if profile == "full":
-        for needed in chosen.needs:
+        for needed in needs_of(name, tracks, seeds):
             execute(needed, profile=profile, track="both", seeds=seeds, store=store, **how)
     if chosen.measure is not None:
         request = Request(profile, tracks, seeds, store, found, redo)

@@ -17,7 +17,7 @@ from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.metrics import silhouette_score
 
-from metarec.data import Ratings
+from metarec.data.ratings import Ratings
 from metarec.experiments.measured import Measurement
 from metarec.experiments.protocol import Run
 from metarec.experiments.request import Experiment, Request, no_runs

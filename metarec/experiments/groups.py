@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from metarec.adaptation import first_layer, modulated_mlp
-from metarec.data import Field, Ratings, Schema
-from metarec.data.ratings import Truth
+from metarec.data.ratings import Field, Ratings, Truth
+from metarec.data.schema import Schema
 from metarec.experiments.measured import Measurement
 from metarec.experiments.request import Experiment, Request, no_runs
 from metarec.layers.embedding import Blocks

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from metarec.data import Ratings
+from metarec.data.ratings import Ratings
 from metarec.experiments import provenance
 from metarec.experiments.request import Request
 from metarec.records import Record, digest, finite, run_key

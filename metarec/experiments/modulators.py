@@ -11,7 +11,8 @@ import torch
 from torch import Generator
 
 from metarec.batching import Feed, Inputs, Key
-from metarec.data import Ratings, Schema
+from metarec.data.ratings import Ratings
+from metarec.data.schema import Schema
 from metarec.derivations import costs
 from metarec.experiments.cold_start import WINDOW, protocol
 from metarec.experiments.measured import Measurement

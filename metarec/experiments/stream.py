@@ -17,7 +17,8 @@ import torch
 from torch import Generator, Tensor
 from torch.func import functional_call, grad, vmap
 
-from metarec.data import Ratings, Schema
+from metarec.data.ratings import Ratings
+from metarec.data.schema import Schema
 from metarec.experiments.cold_start import protocol
 from metarec.experiments.measured import Measurement
 from metarec.experiments.request import Experiment, Request, no_runs

@@ -18,7 +18,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
-from metarec.data import Field, Ratings, Schema
+from metarec.data.ratings import Field, Ratings
+from metarec.data.schema import Schema
 from metarec.experiments import provenance
 from metarec.experiments.cold_start import WINDOW, protocol
 from metarec.experiments.protocol import Run
