@@ -18,8 +18,8 @@ class Block:
     `dataset` and `setting` are the paper's words (`None`: any setting), `source` the name of the rating
     table on which a number of ours compares with the paper's. `where` keeps some of the records, see
     `select`. `whole` counts the ratings of that table where copies of a part of it are in use: on a part,
-    nothing compares. `stand_in` says what the records are on where the paper's own rows are not to be had, so
-    that nothing compares either. `spelt` is the paper's spelling of `dataset`, where it is another.
+    nothing compares. `spelt` is the paper's spelling of `dataset`, where it is another. `stand_in` says what
+    the records are on where the paper's own rows are not to be had, so that nothing compares either.
     """
 
     dataset: str
@@ -28,8 +28,8 @@ class Block:
     metrics: tuple[str, ...]
     where: Mapping[str, Any] = field(default_factory=dict)
     whole: int | None = None
-    stand_in: str = ""
     spelt: str = ""
+    stand_in: str = ""
 
     @property
     def heading(self) -> str:

@@ -102,7 +102,7 @@ tanp_framework.framework(shapes, counts)
 #   beside the one for Last.FM, with the numbers of users and items of [Table 2](table2-datasets.ipynb).
 
 # %%
-counted, _ = obtain("tanp.table2")
+counted = [r for r in obtain("tanp.table2")[0] if r.dataset != "gowalla"]
 size = datasets.find(counted, "counts", kind="implicit").counts
 lastfm = Schema(size["users"], size["items"], "implicit", low=0, high=1)
 with initialised(0):
