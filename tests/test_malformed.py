@@ -134,7 +134,8 @@ CASES: dict[str, tuple[str, str, Damage, int | None, str]] = {
     "user without a number": ("gowalla", "test.txt", line(2, ""), 2, "not a user and places by number"),
     "user on two lines": ("gowalla", "test.txt", line(3, "7 20"), 3, "user 7 has a line already"),
     "place twice": ("gowalla", "test.txt", line(3, "4 20 40 20"), 3, "user 4 has a place twice"),
-    "place below zero": ("gowalla", "test.txt", line(3, "4 20 -40"), 3, "a negative number"),
+    "place below zero": ("gowalla", "test.txt", line(3, "4 20 -40"), 3, "a number below zero"),
+    "boundless place": ("gowalla", "test.txt", line(3, f"4 20 {10**30}"), 3, "or beyond 64 bits"),
     "users too short": ("gowalla", "test.txt", whole("4 20 40\n"), None, "no user has 15 places or more"),
     "nothing left to draw": (
         "gowalla",

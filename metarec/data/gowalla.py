@@ -24,7 +24,8 @@ def read_gowalla(home: Path, *, shortest: int = 15, negatives: bool = True, seed
     """
     path = catalog.folder("gowalla", home) / "test.txt"
     rows = read_visits(path)
-    kept = rows[np.bincount(rows[:, 0])[rows[:, 0]] >= shortest]
+    _, place, length = np.unique(rows[:, 0], return_inverse=True, return_counts=True)
+    kept = rows[length[place] >= shortest]
     if not len(kept):
         raise DataError(
             f"{path}: no user has {shortest} places or more; lower shortest, or {catalog.afresh(path)}."
@@ -61,13 +62,13 @@ def read_visits(path: Path) -> np.ndarray:
     found: dict[int, np.ndarray] = {}
     for number, line in enumerate(read_text(path).split("\n"), start=1):
         try:
-            user, *places = (int(cell) for cell in line.split())
+            user, *places = numbers = [int(cell) for cell in line.split()]
         except ValueError as error:
             raise _refusal(path, number, f"not a user and places by number ({error})") from error
         if user in found:
             raise _refusal(path, number, f"user {user} has a line already")
-        if user < 0 or min(places, default=0) < 0:
-            raise _refusal(path, number, "a negative number")
+        if min(numbers) < 0 or max(numbers) >= 2**63:
+            raise _refusal(path, number, "a number below zero or beyond 64 bits")
         if len(set(places)) < len(places):
             raise _refusal(path, number, f"user {user} has a place twice")
         found[user] = np.array(places, np.int64)
