@@ -84,12 +84,13 @@ def protocol(
     setting: Setting = SETTINGS["table4"],
     min_query: int = 10,
 ) -> Protocol:
-    """The two tracks at a place, or on planted data in the quick profile.
+    """The two tracks in the setting of a table, or on planted data in the quick profile.
 
     `published`: the released split with seed 2020, the last epoch, test scored along the way, z drawn at
     test.
     `sound`: the same episodes, the epoch with the best standard NDCG@10 on validation, posterior mean at
-    test. Both report the released metric and, with the prefix `std:`, the standard one.
+    test. Both report the released metric and, with the prefix `std:`, the standard one. A history has at
+    least `n_support + min_query` rows, as the released program asks.
     """
     quick = profile == "quick"
     watch = Selection("last", every=2 if quick else 5, watch_test=True)

@@ -46,6 +46,7 @@ from metarec.experiments import obtain
 from metarec.experiments.tanp import protocol
 from metarec.methods import initialised, make
 from metarec.report import datasets, style, tanp_framework
+from metarec.report.layout import select
 from metarec.tasks import EpisodeTensors, make_episodes
 
 style.use_style()
@@ -102,8 +103,10 @@ tanp_framework.framework(shapes, counts)
 #   beside the one for Last.FM, with the numbers of users and items of [Table 2](table2-datasets.ipynb).
 
 # %%
-counted = [r for r in obtain("tanp.table2")[0] if r.dataset != "gowalla"]
-size = datasets.find(counted, "counts", kind="implicit").counts
+counted, _ = obtain("tanp.table2")
+size = datasets.find(
+    select(counted, {"dataset": "lastfm-tanp"}), "counts"
+).counts
 lastfm = Schema(size["users"], size["items"], "implicit", low=0, high=1)
 with initialised(0):
     released = tanp_framework.sizes(make("tanp", lastfm, variant=variant))
