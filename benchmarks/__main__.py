@@ -18,8 +18,8 @@ import torch
 from benchmarks import anatomy, cases, growth
 from benchmarks.cases import TINY, Row, Size
 from benchmarks.machine import cold_compiler, describe
-from metarec.device import pick_device
-from metarec.memory import keep_freed
+from metarec.training.device import pick_device
+from metarec.training.memory import keep_freed
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "benchmarks"
 PARTS: dict[str, Callable[[torch.device, Size], Iterator[Row]]] = {

@@ -16,7 +16,7 @@ from torch.profiler import ProfilerActivity, profile
 from benchmarks.cases import Row, Size, cases
 from benchmarks.machine import alternate, seconds
 from benchmarks.stacks import PRODUCTS, Training
-from metarec.batching import Inputs, Key
+from metarec.training.feed import Inputs, Key
 
 STEPS = 5
 # Kinds of library calls by name. Those that only rename or allocate are no work; all others are elementwise.

@@ -21,7 +21,8 @@ from benchmarks.machine import Turns, alternate, peak
 from benchmarks.stacks import Training, bare, build, flops, products
 from metarec.data import Ratings, Schema
 from metarec.errors import MetarecError
-from metarec.experiments import cold_start, tanp
+from metarec.papers.pnmta import protocol as cold_start
+from metarec.papers.tanp import tables as tanp
 from metarec.tasks import EpisodeTensors, Splits, TaskBatch
 
 SEEDS = (1, 5, 20)

@@ -14,9 +14,9 @@ from benchmarks import planted
 from benchmarks.cases import BATCH, Row, Size
 from benchmarks.machine import alternate, peak, seconds
 from benchmarks.stacks import Training
-from metarec.batching import Inputs, Key
 from metarec.data import Ratings
 from metarec.tasks import EpisodeTensors, Splits
+from metarec.training.feed import Inputs, Key
 
 # A method on identities has a row of its tables for every user, one on content has not.
 GROWING: dict[str, tuple[str, dict[str, Any]]] = {

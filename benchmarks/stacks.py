@@ -12,12 +12,12 @@ import torch
 from torch import Generator, Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from metarec.batching import Feed, Inputs, Key
 from metarec.data import Ratings, Schema
 from metarec.methods import Method, initialised, make
-from metarec.replicas import Stack
-from metarec.stepping import Stepper
 from metarec.tasks import Splits
+from metarec.training.feed import Feed, Inputs, Key
+from metarec.training.stack import Stack
+from metarec.training.step import Stepper
 
 PRODUCTS = ("mm", "addmm", "bmm", "baddbmm")
 # Shape and strides of an operand; a product of two.

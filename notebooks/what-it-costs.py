@@ -52,10 +52,11 @@ device: str = (
 # shown here; leave the machine alone meanwhile. `quick` goes through the motions on tiny data: its times mean nothing.
 
 # %%
-from metarec.experiments import results_root
-from metarec.experiments.timings import measurements
-from metarec.records import Store
-from metarec.report import aims, devices, style, timing_figures, timings
+from metarec.runs import results_root
+from metarec.papers.costs import measurements
+from metarec.runs.records import Store
+from metarec.report import aims, devices, timing_figures, timings
+from metarec.show import style
 
 style.use_style()
 measured = timings.read(measurements(profile, device))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from metarec.records import Record, Store, digest
+from metarec.runs.records import Record, Store, digest
 
 USERS = 60
 

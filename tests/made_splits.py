@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from made_records import USERS, add
 
-from metarec.records import Record, Store
 from metarec.report.claims import decide
 from metarec.report.evidence import Ground, Place
 from metarec.report.rules import Rule
+from metarec.runs.records import Record, Store
 
 HOME = Place("Home", "tanp.made", "tanp/made", "lastfm-tanp")
 HERE: dict[str, Any] = {"metrics": ("MAE",), "places": ("Home",)}

@@ -9,8 +9,8 @@ import torch
 from loops import inner_loop, mlp
 from torch import Tensor
 
-from metarec.adaptation import adapt, adapt_mlp, adapt_path, per_task, pointwise_loss, step_masks
 from metarec.errors import ProtocolError
+from metarec.layers.adaptation import adapt, adapt_mlp, adapt_path, per_task, pointwise_loss, step_masks
 from metarec.layers.embedding import joined
 from metarec.layers.mlp import task_mlp
 

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from metarec.adaptation import Order
 from metarec.derivations import bilevel, costs, folding, stages, unrolled
 from metarec.derivations.bilevel import Side, Tasks
 from metarec.errors import ProtocolError
+from metarec.layers.adaptation import Order
 
 few = settings(max_examples=20, deadline=None)
 SEEDS = st.integers(0, 2**31 - 1)

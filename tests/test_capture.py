@@ -19,12 +19,12 @@ from torch import Generator, Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from metarec.batching import Feed
 from metarec.data import Schema
 from metarec.methods import METHODS, Method, initialised, make
 from metarec.methods.base import Terms
-from metarec.replicas import Stack
-from metarec.stepping import Stepper
+from metarec.training.feed import Feed
+from metarec.training.stack import Stack
+from metarec.training.step import Stepper
 
 CPU = torch.device("cpu")
 RATINGS = tiny_ratings()

@@ -12,14 +12,14 @@ import pytest
 from made_records import add, add_seeds
 
 from metarec.errors import RecordError
-from metarec.experiments.tanp import SETTINGS, Setting
-from metarec.records import Record, Store
+from metarec.papers.tanp.tables import SETTINGS, Setting
 from metarec.report import claims, tanp
 from metarec.report.cellrules import NoGain
 from metarec.report.claims import FAILS, HOLDS, NOISE, PENDING, UNTESTABLE, decide
 from metarec.report.evidence import BestOf, Cells, Ground, Method, OnValidation, Place
 from metarec.report.methodrules import Above, LargestGain, Steadier, WorstSetting, log_spread
 from metarec.report.rules import AllCells, Comparable, Magnitude, Majority, Rule
+from metarec.runs.records import Record, Store
 
 M = ("P@5", "P@7", "P@10", "NDCG@5")
 HOME = Place("Home", "tanp.made", "tanp/made", "lastfm-tanp")

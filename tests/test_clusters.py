@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tiny import tiny_ratings
 
-from metarec.experiments import clusters
+from metarec.papers.pnmta import clusters
 
 ROUNDS = 20
 

@@ -12,7 +12,6 @@ import pytest
 from made_records import add
 from made_splits import HERE, HOME, curve, falling, ground, level, runs, word
 
-from metarec.records import Record, Store
 from metarec.report import statistics as st
 from metarec.report.cellrules import (
     AboutEqual,
@@ -45,6 +44,7 @@ from metarec.report.rules import AllCells, Comparable, Magnitude
 from metarec.report.samples import aligned
 from metarec.report.sensitivity import Sweep
 from metarec.report.timerules import Cheaper
+from metarec.runs.records import Record, Store
 
 D = Setting("options.d", (8, 16, 32), 32, "size", "d =", log=True)
 

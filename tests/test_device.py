@@ -17,13 +17,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from benchmarks.cases import TINY, LoopRun, cases
-from metarec.batching import Feed
 from metarec.data import Schema
 from metarec.methods import METHODS, Method, make
-from metarec.prediction import predict
-from metarec.replicas import Stack
-from metarec.stepping import Stepper
 from metarec.tasks import EpisodeTensors
+from metarec.training.feed import Feed
+from metarec.training.predict import predict
+from metarec.training.stack import Stack
+from metarec.training.step import Stepper
 
 DEVICE = torch.device("meta")
 COPIES = {torch.ops.aten._to_copy, torch.ops.aten.copy_}

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from metarec.errors import RecordError
-from metarec.records import Record
 from metarec.report import devices
+from metarec.runs.records import Record
 
 
 def runs(errors: list[float], device: str) -> list[Record]:

@@ -13,15 +13,19 @@ import pytest
 import torch
 from made_records import add
 
-from metarec import experiments
+from metarec import runs as experiments
 from metarec.cli import main
 from metarec.data import synthetic
 from metarec.errors import ProtocolError
-from metarec.experiments import Experiment, Request, checks, execute, groups, provenance, stream, vectors
-from metarec.experiments.measured import Measurement
-from metarec.experiments.request import no_runs
 from metarec.methods import locate
-from metarec.records import Record, Store
+from metarec.papers.pnmta import fig1 as stream
+from metarec.papers.pnmta import fig2 as groups
+from metarec.papers.pnmta import fig8 as vectors
+from metarec.runs import Experiment, Request, checks, execute
+from metarec.runs import origin as provenance
+from metarec.runs.measured import Measurement
+from metarec.runs.plan import no_runs
+from metarec.runs.records import Record, Store
 
 
 @pytest.fixture

@@ -17,15 +17,17 @@ from matplotlib.figure import Figure
 
 from metarec.data import Schema, load
 from metarec.errors import RecordError
-from metarec.experiments import datasets as counting
-from metarec.experiments import execute, obtain
 from metarec.methods import make
-from metarec.records import Record, Store
-from metarec.report import assignments, datasets, progress, sensitivity, style, tables, tanp_framework
+from metarec.papers.tanp import framework as tanp_framework
+from metarec.papers.tanp import table2 as counting
+from metarec.report import assignments, datasets, sensitivity, tables
 from metarec.report.claims import FAILS, HOLDS, NOISE, PENDING, decide
 from metarec.report.evidence import Ground, Place
 from metarec.report.gridrules import BestPoint, Flat, OnGrid, SmallerBetter
 from metarec.report.sensitivity import Sweep
+from metarec.runs import execute, obtain
+from metarec.runs.records import Record, Store
+from metarec.show import progress, style
 from metarec.tasks import EpisodeTensors, make_episodes
 
 

@@ -12,10 +12,10 @@ from made_records import add
 
 from metarec.data import Schema
 from metarec.errors import RecordError
-from metarec.experiments import groups
 from metarec.methods import initialised
-from metarec.records import Record, Store
+from metarec.papers.pnmta import fig2 as groups
 from metarec.report import groups as report
+from metarec.runs.records import Record, Store
 from metarec.tasks import EpisodeTensors
 from metarec.tasks.batch import TaskBatch
 from metarec.tasks.rules import cold_start_episodes

@@ -26,11 +26,11 @@ from metarec.layers.slots import attend, moving_average
 from metarec.methods import make
 from metarec.methods.base import Method, initialised, n_parameters
 from metarec.methods.mamo import MAMO, Local
-from metarec.prediction import predict
-from metarec.replicas import Stack
-from metarec.selection import Selection
 from metarec.tasks.batch import EpisodeTensors, Query, Support, TaskBatch
-from metarec.training import Trained, train
+from metarec.training.predict import predict
+from metarec.training.selection import Selection
+from metarec.training.stack import Stack
+from metarec.training.trainer import Trained, train
 
 FOLDER = Path(os.environ.get("METAREC_PARITY", Path(__file__).parent / "parity")) / "mamo"
 SMALL: dict[str, Any] = {"d": 3, "width": 4, "hidden": (5,), "steps": 2, "inner_lr": 0.05}

@@ -17,8 +17,8 @@ from metarec.layers.mlp import mlp_params
 from metarec.methods import make
 from metarec.methods.base import initialised
 from metarec.methods.melu import MeLU
-from metarec.replicas import Stack
 from metarec.tasks.batch import Support, TaskBatch
+from metarec.training.stack import Stack
 
 SMALL: dict[str, Any] = {"d": 3, "hidden": (6, 5), "steps": 3, "inner_lr": 0.05}
 

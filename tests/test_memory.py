@@ -10,7 +10,7 @@ import pytest
 FAULTS = """
 import resource
 import numpy as np
-from metarec.memory import keep_freed
+from metarec.training.memory import keep_freed
 
 def step():
     kept = [np.ones(2_000_000) for _ in range(3)]

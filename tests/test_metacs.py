@@ -16,8 +16,8 @@ from metarec.layers import embedding
 from metarec.layers.mlp import mlp_params
 from metarec.methods.melu import MeLU
 from metarec.methods.metacs import MetaCS, spread
-from metarec.replicas import Stack
 from metarec.tasks.batch import TaskBatch
+from metarec.training.stack import Stack
 
 SMALL: dict[str, Any] = {"d": 3, "hidden": (6, 5), "steps": 3, "inner_lr": 0.05}
 

@@ -17,9 +17,9 @@ from metarec.layers.mlp import mlp_params
 from metarec.methods import make
 from metarec.methods.base import Method, initialised
 from metarec.methods.metaemb import MetaEmb
-from metarec.selection import Selection
 from metarec.tasks.batch import EpisodeTensors, Query, RowBatch, Support, TaskBatch
-from metarec.training import Trained, train
+from metarec.training.selection import Selection
+from metarec.training.trainer import Trained, train
 
 SMALL: dict[str, Any] = {"d": 3, "hidden": (6, 5), "steps": 3, "inner_lr": 0.5, "alpha": 0.3}
 

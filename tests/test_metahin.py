@@ -21,10 +21,10 @@ from metarec.layers.mlp import mlp_params
 from metarec.methods import make
 from metarec.methods.base import initialised
 from metarec.methods.metahin import MetaHIN
-from metarec.selection import Selection
 from metarec.tasks.batch import EpisodeTensors, Query, Support, TaskBatch
 from metarec.tasks.episodes import Episodes
-from metarec.training import train
+from metarec.training.selection import Selection
+from metarec.training.trainer import train
 
 SMALL: dict[str, Any] = {"d": 3, "d_context": 4, "hidden": (6, 5), "semantic_lr": 0.3, "inner_lr": 0.3}
 STEPS: dict[str, Any] = {"semantic_steps": 2, "steps": 2}

@@ -11,8 +11,8 @@ from tiny import build, gradients, tiny
 from metarec.data.schema import Schema
 from metarec.methods.melu import MeLU
 from metarec.methods.paml import PAML, disagreement
-from metarec.replicas import Stack
 from metarec.tasks.batch import Support
+from metarec.training.stack import Stack
 
 SMALL: dict[str, Any] = {"d": 3, "hidden": (6, 5), "steps": 3, "inner_lr": 0.05}
 

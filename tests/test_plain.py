@@ -7,13 +7,13 @@ import pytest
 import torch
 from tiny import build, tiny, tiny_ratings, tiny_splits
 
-from metarec.batching import Feed
 from metarec.data.schema import Schema
 from metarec.methods.plain import Plain
-from metarec.replicas import Stack
-from metarec.selection import Selection
 from metarec.tasks.batch import EpisodeTensors, RowBatch, TaskBatch
-from metarec.training import train
+from metarec.training.feed import Feed
+from metarec.training.selection import Selection
+from metarec.training.stack import Stack
+from metarec.training.trainer import train
 
 SMALL = {"d": 3, "hidden": (6,), "epochs": 2}
 

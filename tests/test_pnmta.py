@@ -17,10 +17,10 @@ from metarec.layers.modulators import EncoderKind
 from metarec.methods.maml_pt import MAMLPT
 from metarec.methods.melu import MeLU
 from metarec.methods.pnmta import PNMTA
-from metarec.replicas import Stack
-from metarec.selection import Selection
 from metarec.tasks.batch import EpisodeTensors, TaskBatch
-from metarec.training import train
+from metarec.training.selection import Selection
+from metarec.training.stack import Stack
+from metarec.training.trainer import train
 
 SMALL: dict[str, Any] = {"d": 3, "hidden": (6, 5), "steps": 3, "inner_lr": 0.05}
 

@@ -15,11 +15,12 @@ import pytest
 from made_splits import curve, falling, level, runs
 
 from metarec.errors import RecordError
-from metarec.experiments.pnmta import ENCODERS, PREDICTORS
-from metarec.records import Record, Store
-from metarec.report import claims, courses, gaps, modulators, pnmta, style, tables
+from metarec.papers.pnmta.tables import ENCODERS, PREDICTORS
+from metarec.report import claims, courses, gaps, modulators, pnmta, tables
 from metarec.report.claims import PENDING, UNTESTABLE
 from metarec.report.pnmta_names import PLACES, PRINTED, names_of
+from metarec.runs.records import Record, Store
+from metarec.show import style
 
 
 @pytest.fixture

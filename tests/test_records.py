@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from metarec.errors import RecordError
-from metarec.records import Record, Store, digest, parse
+from metarec.runs.records import Record, Store, digest, parse
 
 
 def record(seed: int = 0, value: float = 0.5) -> Record:
@@ -95,7 +95,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyt
     def broken(*_: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr("metarec.records.os.replace", broken)
+    monkeypatch.setattr("metarec.runs.records.os.replace", broken)
     with pytest.raises(OSError, match="disk full"):
         store.add(record(1))
     assert (tmp_path / "tanp" / "table4.jsonl").read_bytes() == before

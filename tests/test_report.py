@@ -18,16 +18,17 @@ from scipy import stats
 from statsmodels.stats.power import TTestPower
 
 from metarec.errors import RecordError
-from metarec.experiments import obtain
-from metarec.experiments import provenance as origin
-from metarec.records import Record, Store
-from metarec.report import differences, epochs, figures, html, provenance, style, tables, tanp
+from metarec.report import differences, epochs, provenance, tables, tanp
 from metarec.report import statistics as st
 from metarec.report.layout import Block, Layout, select
 from metarec.report.samples import Sample, samples
 from metarec.report.statistics import Interval
 from metarec.report.tables import build, verdict
 from metarec.report.tanp_users import cutoff_gaps
+from metarec.runs import obtain, origin
+from metarec.runs.records import Record, Store
+from metarec.show import dots as figures
+from metarec.show import html, style
 
 mpl.use("agg")
 TWO = {"P@5": 0.0, "MAE": 0.0}
@@ -445,6 +446,6 @@ def test_digest_of_code_does_not_depend_on_the_interpreter() -> None:
 def test_reports_load_nothing_that_runs_experiments() -> None:
     code = (
         "import sys, metarec.report.tanp, metarec.report.differences, metarec.report.provenance\n"
-        "assert 'metarec.experiments.runner' not in sys.modules"
+        "assert 'metarec.runs.runner' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -20,29 +20,20 @@ import torch
 
 from metarec.cli import main
 from metarec.errors import DataError, MetarecError, ProtocolError, RecordError
-from metarec.experiments import (
-    checks,
-    execute,
-    experiment,
-    names,
-    needs_of,
-    obtain,
-    plan,
-    provenance,
-    runner,
-    scoring,
-    stacked,
-)
-from metarec.experiments.backends import spread
-from metarec.experiments.checks import check_data, check_workers
-from metarec.experiments.protocol import Protocol, Run
-from metarec.experiments.provenance import code_hash
-from metarec.experiments.request import best_on_validation
-from metarec.experiments.runner import pack, run_all
-from metarec.experiments.tanp import protocol
-from metarec.records import Record, Store
-from metarec.selection import Selection
-from metarec.training import train
+from metarec.papers.tanp.tables import protocol
+from metarec.runs import checks, execute, experiment, names, needs_of, obtain, plan, runner
+from metarec.runs import group as stacked
+from metarec.runs import origin as provenance
+from metarec.runs import score as scoring
+from metarec.runs.backends import spread
+from metarec.runs.checks import check_data, check_workers
+from metarec.runs.origin import code_hash
+from metarec.runs.plan import best_on_validation
+from metarec.runs.protocol import Protocol, Run
+from metarec.runs.records import Record, Store
+from metarec.runs.runner import pack, run_all
+from metarec.training.selection import Selection
+from metarec.training.trainer import train
 
 
 def small(seed: int, label: str = "TaNP", track: str = "sound", **options: Any) -> Run:
@@ -192,7 +183,7 @@ def test_newer_code_never_finishes_what_older_code_began(
 def test_shuffled_query_labels_change_no_prediction_of_any_experiment(tmp_path: Path) -> None:
     """Every method of the table gets the same scores when the labels of test queries are permuted."""
     from metarec.data import Schema
-    from metarec.experiments.stacked import _build
+    from metarec.runs.group import _build
     from metarec.tasks import EpisodeTensors
 
     runs = plan("tanp.table4", "quick", "sound", 1, Store(tmp_path))
@@ -440,7 +431,7 @@ def test_redo_drops_what_the_plan_no_longer_holds_of_what_was_asked(tmp_path: Pa
 
 
 def test_code_hash_follows_code_and_not_prose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from metarec.experiments import provenance
+    from metarec.runs import origin as provenance
 
     module = tmp_path / "methods" / "m.py"
     module.parent.mkdir()
@@ -457,7 +448,7 @@ def test_code_hash_follows_code_and_not_prose(tmp_path: Path, monkeypatch: pytes
 def test_a_package_stands_for_its_modules_only_where_more_is_taken_from_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from metarec.experiments import provenance
+    from metarec.runs import origin as provenance
 
     for name in ("part/__init__.py", "part/one.py", "m.py"):
         (tmp_path / name).parent.mkdir(exist_ok=True)

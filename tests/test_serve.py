@@ -12,8 +12,8 @@ import torch
 
 from metarec.data import Ratings, from_frame, load
 from metarec.errors import MetarecError, ProtocolError
-from metarec.report import taste
-from metarec.serve import Recommender, learn, taste_hits
+from metarec.papers import quickstart as taste
+from metarec.recommend import Recommender, learn, taste_hits
 from metarec.tasks import Query, make_episodes
 
 QUICKSTART = Path(__file__).parents[1] / "notebooks" / "quickstart.ipynb"

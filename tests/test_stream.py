@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from metarec.data import Field, Ratings, Schema
-from metarec.experiments import stream
 from metarec.methods import initialised
 from metarec.methods.maml_pt import MAMLPT
+from metarec.papers.pnmta import fig1 as stream
 from metarec.tasks.episodes import Episodes, ragged
 
 ROWS = 20

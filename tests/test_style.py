@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from metarec.report import style
+from metarec.show import style
 
 # Complete protanopia, deuteranopia and tritanopia in linear RGB: Machado, Oliveira and Fernandes (2009).
 VISION = {

@@ -16,9 +16,7 @@ from metarec.data.schema import Schema
 from metarec.errors import ProtocolError
 from metarec.layers.embedding import joined
 from metarec.methods.base import initialised
-from metarec.methods.tanp import Regions, TaNP
-from metarec.methods.tanp_options import PAPER
-from metarec.methods.tanp_terms import Gaussian, cluster_target, kl_gaussian, student_t
+from metarec.methods.tanp import PAPER, Gaussian, Regions, TaNP, cluster_target, kl_gaussian, student_t
 from metarec.tasks import Query, Support, TaskBatch
 
 PARITY = Path(os.environ.get("METAREC_PARITY", Path(__file__).parent / "parity"))

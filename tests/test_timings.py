@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from metarec.errors import MetarecError, ProtocolError, RecordError
-from metarec.experiments import timings as experiments
+from metarec.papers import costs as experiments
 from metarec.report import aims, timing_figures, timings
 
 ABOUT = {

@@ -14,15 +14,15 @@ import numpy as np
 import pytest
 import torch
 
-from metarec import checkpoints, metrics
+from metarec import metrics
 from metarec.data import Schema, synthetic
 from metarec.errors import ProtocolError, RecordError
 from metarec.methods import Method, initialised, make
-from metarec.prediction import predict
-from metarec.replicas import Stack
-from metarec.selection import Selection
 from metarec.tasks import EpisodeTensors, Splits, cold_start_episodes, tanp_episodes
-from metarec.training import Trained, train
+from metarec.training.predict import predict
+from metarec.training.selection import Selection
+from metarec.training.stack import Stack
+from metarec.training.trainer import Trained, checkpoints, train
 
 PLANTED = synthetic(seed=0, n_users=120, n_items=80, kind="implicit")
 SPLITS = tanp_episodes(PLANTED, n_support=12, min_query=5)

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from metarec.errors import RecordError
-from metarec.records import Record, Store
-from metarec.report import style, vectors, verdicts
+from metarec.report import vectors, verdicts
 from metarec.report.claims import PENDING, UNTESTABLE, Finding
 from metarec.report.rules import FAILS, HOLDS, NOISE
+from metarec.runs.records import Record, Store
+from metarec.show import style
 
 FLAT = [0.0, 0.001, -0.001, 0.002, -0.002]
 

@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import pairwise_distances, silhouette_score
 
 from metarec.data import synthetic
-from metarec.experiments.vectors import _silhouette, separation, without
+from metarec.papers.pnmta.fig8 import _silhouette, separation, without
 
 RNG = np.random.default_rng(0)
 

@@ -18,9 +18,9 @@ import pandas as pd
 import torch
 from torch import Generator, Tensor
 
-from metarec.adaptation import Order, Params, adapt, per_task, pointwise_loss
 from metarec.derivations.check import estimate, text
 from metarec.errors import ProtocolError
+from metarec.layers.adaptation import Order, Params, adapt, per_task, pointwise_loss
 
 # Tasks to average over in each profile.
 COSTS = {"recorded": 64, "quick": 16, "full": 1024}

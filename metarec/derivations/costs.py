@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from metarec.adaptation import Order, pointwise_loss
 from metarec.data.ratings import Ratings
 from metarec.derivations.unrolled import (
     batch_of,
@@ -22,6 +21,7 @@ from metarec.derivations.unrolled import (
     query_scores,
     second_derivatives,
 )
+from metarec.layers.adaptation import Order, pointwise_loss
 from metarec.methods.pnmta import PNMTA
 from metarec.tasks.batch import TaskBatch
 

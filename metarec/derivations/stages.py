@@ -16,11 +16,11 @@ from metarec.data.ratings import Ratings
 from metarec.data.schema import Schema
 from metarec.methods import initialised
 from metarec.methods.pnmta import PNMTA
-from metarec.selection import Selection
 from metarec.tasks import EpisodeTensors, Splits
 from metarec.tasks.batch import Query, RowBatch, TaskBatch
 from metarec.tasks.rules import cold_start_episodes
-from metarec.training import train
+from metarec.training.selection import Selection
+from metarec.training.trainer import train
 
 STEPS = ("pretraining", "meta-adaptation", "meta-update")
 GROUPS: Mapping[str, str] = {

@@ -16,7 +16,12 @@ import torch
 from torch import Tensor
 from torch.func import grad, jacrev
 
-from metarec.adaptation import (
+from metarec.data.ratings import Ratings
+from metarec.data.schema import Schema
+from metarec.data.synthetic import synthetic
+from metarec.derivations.bilevel import relative
+from metarec.derivations.check import text
+from metarec.layers.adaptation import (
     Order,
     adapt,
     adapt_mlp,
@@ -26,11 +31,6 @@ from metarec.adaptation import (
     per_task,
     pointwise_loss,
 )
-from metarec.data.ratings import Ratings
-from metarec.data.schema import Schema
-from metarec.data.synthetic import synthetic
-from metarec.derivations.bilevel import relative
-from metarec.derivations.check import text
 from metarec.layers.mlp import MLP, mlp_params, task_mlp
 from metarec.methods import initialised
 from metarec.methods.pnmta import PNMTA

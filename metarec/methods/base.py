@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from numbers import Integral, Real
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +25,15 @@ Terms = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
+class Plateau:
+    r"""A step size that shrinks by `factor` after `patience` validations without improvement, to `least`."""
+
+    factor: float = 0.5
+    patience: int = 5
+    least: float = 0.0
+
+
+@dataclass(frozen=True)
 class Stage:
     """One stage of training.
 
@@ -32,6 +41,11 @@ class Stage:
     or flat rows; `trained` holds the prefixes of the parameters that move (empty: all of them). `window` is
     the number of shuffled batches sorted by length together, to save padding (1: plain shuffling). Rows are
     those of the training episodes (`train`) or of `Splits.histories` (`full`).
+
+    `weight_decay` adds its multiple of each parameter to the gradient, as `torch.optim.Adam` does.
+    `max_value` bounds every entry of the gradient, then `max_norm` the norm of a replica's whole gradient.
+    `plateau` shrinks the step size on validation scores; such a run is not stacked, because replicas would
+    need step sizes of their own.
     """
 
     name: str = "meta-train"
@@ -43,6 +57,15 @@ class Stage:
     lr: float = 1e-4
     trained: tuple[str, ...] = ()
     window: int = 1
+    weight_decay: float = 0.0
+    max_value: float | None = None
+    max_norm: float | None = None
+    plateau: Plateau | None = None
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """Options of a method that has nothing to set."""
 
 
 class Method(nn.Module):
@@ -57,8 +80,13 @@ class Method(nn.Module):
     `per_replica` names buffers that may differ between stacked replicas (a loss weight, a step size).
     `written` holds the prefixes of parameters that no optimiser moves because training writes them
     (`writes`): an external memory. As parameters they are stacked, checkpointed and selected like all others.
+
+    `Options` is the dataclass of what can be set. `version` is bumped by hand when a change of the method
+    moves its numbers; Records carry it (`metarec.runs.versions`).
     """
 
+    Options: ClassVar[type[Any]] = NoOptions
+    version: ClassVar[int] = 1
     per_replica: tuple[str, ...] = ()
     written: tuple[str, ...] = ()
     replicable: bool = True

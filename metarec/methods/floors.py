@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from torch import Tensor
 from metarec.data.ratings import Ratings
 from metarec.data.schema import Schema
 from metarec.layers.pooling import masked_average
-from metarec.methods.base import Method, Noise, Stage, options_from
+from metarec.methods.base import Method, Noise, NoOptions, Stage, options_from
 from metarec.tasks.batch import Query, Support
 from metarec.tasks.episodes import Episodes
 
@@ -24,16 +23,11 @@ class Floor(Method):
 
     def __init__(self, schema: Schema, **options: Any):
         super().__init__()
-        options_from(_NoOptions, options, type(self).__name__)
+        options_from(NoOptions, options, type(self).__name__)
         self.schema = schema
 
     def stages(self) -> tuple[Stage, ...]:
         return ()
-
-
-@dataclass(frozen=True)
-class _NoOptions:
-    """Floors have nothing to set."""
 
 
 class RandomRanker(Floor):

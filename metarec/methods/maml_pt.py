@@ -14,8 +14,8 @@ from typing import Any, ClassVar, Literal
 
 import torch
 
-from metarec.adaptation import pointwise_loss
 from metarec.data.schema import Schema
+from metarec.layers.adaptation import pointwise_loss
 from metarec.layers.mlp import MLP
 from metarec.methods.base import Stage, Terms
 from metarec.methods.melu import MeLU, MeLUOptions

@@ -42,9 +42,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import grad
 
-from metarec.adaptation import Order, Params, adapt, per_task, pointwise_loss
 from metarec.data.schema import Schema
 from metarec.errors import ProtocolError
+from metarec.layers.adaptation import Order, Params, adapt, per_task, pointwise_loss
 from metarec.layers.embedding import FieldEmbedding, side_fields
 from metarec.layers.mlp import MLP, mlp_params, task_linear
 from metarec.layers.pooling import masked_average, masked_mean
@@ -106,6 +106,7 @@ class MAMO(Method):
     and TaNP's "original memory mechanism" for such data is not specified further.
     """
 
+    Options = MAMOOptions
     per_replica = ("inner_lr",)
     written = ("profile_memory", "user_memory", "task_memory")
 

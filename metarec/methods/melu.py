@@ -18,7 +18,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Generator, Tensor
 
-from metarec.adaptation import (
+from metarec.data.schema import Schema
+from metarec.layers.adaptation import (
     Order,
     Params,
     adapt_mlp,
@@ -29,7 +30,6 @@ from metarec.adaptation import (
     pointwise_loss,
     step_masks,
 )
-from metarec.data.schema import Schema
 from metarec.layers.embedding import Blocks, PairEncoder
 from metarec.layers.mlp import MLP, mlp_params
 from metarec.layers.modulators import Modulate

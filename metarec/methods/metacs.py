@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.func import vmap
 
-from metarec.adaptation import Params, Update, adapt, first_layer, modulated_mlp, per_task, task_size
+from metarec.layers.adaptation import Params, Update, adapt, first_layer, modulated_mlp, per_task, task_size
 from metarec.layers.mlp import mlp_params
 from metarec.methods.base import Noise
 from metarec.methods.melu import MeLU

@@ -30,9 +30,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from metarec.adaptation import Order, Params, adapt, modulated_mlp, pointwise_loss
 from metarec.data.schema import Schema
 from metarec.errors import ProtocolError
+from metarec.layers.adaptation import Order, Params, adapt, modulated_mlp, pointwise_loss
 from metarec.layers.embedding import FieldEmbedding, side_fields
 from metarec.layers.mlp import MLP, mlp_params
 from metarec.methods.base import Method, Noise, Stage, Terms, options_from
@@ -70,6 +70,7 @@ class MetaEmb(Method):
     Without user fields the generator has a constant input: it learns one shared start for all new users.
     """
 
+    Options = MetaEmbOptions
     per_replica = ("inner_lr",)
 
     def __init__(self, schema: Schema, **options: Any):

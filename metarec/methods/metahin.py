@@ -32,9 +32,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from metarec.adaptation import Order, Params, adapt, modulated_mlp, pointwise_loss
 from metarec.data.schema import Schema
 from metarec.errors import ProtocolError
+from metarec.layers.adaptation import Order, Params, adapt, modulated_mlp, pointwise_loss
 from metarec.layers.embedding import FieldEmbedding
 from metarec.layers.metapaths import MetaPaths, Neighbours
 from metarec.layers.mlp import MLP, mlp_params, task_linear
@@ -103,6 +103,7 @@ class MetaHIN(Method):
     The graph is that of one split, so replicas, each with a split of its own, cannot be stacked.
     """
 
+    Options = MetaHINOptions
     replicable = False
 
     def __init__(self, schema: Schema, **options: Any):

@@ -14,8 +14,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from metarec.adaptation import pointwise_loss
 from metarec.data.schema import Schema
+from metarec.layers.adaptation import pointwise_loss
 from metarec.layers.embedding import PairEncoder
 from metarec.layers.mlp import MLP
 from metarec.layers.pooling import masked_average
@@ -37,6 +37,8 @@ class PlainOptions:
 
 class Plain(Method):
     r"""$\hat y = P(E(x))$, eq-pnmta-3, by plain stochastic gradients."""
+
+    Options = PlainOptions
 
     def __init__(self, schema: Schema, **options: Any):
         super().__init__()

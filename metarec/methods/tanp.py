@@ -10,7 +10,8 @@ Shapes: `x` `[tasks, n, d_x]`, `z` `[tasks, d_z]`, `o` `[tasks, d_task]`, assign
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -19,14 +20,70 @@ from torch import Generator, Tensor, nn
 from metarec.data.schema import Schema
 from metarec.errors import ProtocolError
 from metarec.layers.embedding import Blocks, PairEncoder
-from metarec.layers.ids import IdEmbedding
+from metarec.layers.ids import Activation, IdEmbedding
 from metarec.layers.mlp import MLP
-from metarec.layers.modulation import FiLMDecoder
-from metarec.layers.pooling import masked_mean
+from metarec.layers.modulation import FiLMDecoder, Modulation
+from metarec.layers.pooling import masked_average, masked_mean
 from metarec.methods.base import Method, Noise, Stage, Terms, options_from, to_width
-from metarec.methods.tanp_options import TaNPOptions
-from metarec.methods.tanp_terms import Gaussian, cluster_target, kl_gaussian, reconstruction, student_t
 from metarec.tasks.batch import Query, Support, TaskBatch
+
+
+@dataclass(frozen=True)
+class TaNPOptions:
+    """Every place where paper and released code part, as a switch. Defaults are the released ones.
+
+    Sizes are those of the authors' Last.FM run script. `temperature` is the degree of freedom alpha of
+    eq-tanp-11, `cluster_weight` the lambda of eq-tanp-19, `clusters` the k of the pool. With
+    `user_identity="shared"` all users have one identity, so that the labels of the support alone can tell
+    them apart; with `own` (paper and code) a training user is also known by an embedding, and a test user
+    brings one that was never trained. `embed="content"` makes an interaction of an embedding of size
+    `d_field` for each field of user and item in place of the ids, as on MovieLens (section 5.1) and in
+    PNMTA's comparison; `user_identity`, `embed_activation` and `embed_sizes` then mean nothing.
+    """
+
+    variant: Modulation = "gating"
+    pool: bool = True
+    user_identity: Literal["own", "shared"] = "own"
+    embed: Literal["ids", "content"] = "ids"
+    d_field: int = 32
+    embed_activation: Activation = "relu"
+    embed_sizes: tuple[int, int] = (32, 16)
+    latent_sizes: tuple[int, ...] = (32, 16, 32)
+    d_posterior: int = 32
+    d_z: int = 32
+    task_sizes: tuple[int, ...] = (32, 32, 16)
+    decoder_sizes: tuple[int, ...] = (32, 32, 16)
+    clusters: int = 10
+    temperature: float = 1.0
+    squared: bool = False
+    output_map: bool = False
+    last_relu: bool = False
+    sigma: Literal["log-variance", "log-sigma"] = "log-variance"
+    likelihood: Literal["mse", "bce"] = "mse"
+    cluster_target: Literal["released", "intended", "none"] = "released"
+    detach_target: bool = True
+    cluster_weight: float = 0.1
+    target: Literal["random", "query"] = "random"
+    context_min: int = 20
+    sample_z: bool = True
+    epochs: int = 150
+    batch: int = 32
+    lr: float = 1e-4
+    window: int = 1
+
+
+# What the paper prints where it differs from the released code (section 4 and 5.2.3).
+PAPER: dict[str, Any] = {
+    "embed_activation": "sigmoid",
+    "embed_sizes": (32, 32),
+    "squared": True,
+    "output_map": True,
+    "last_relu": True,
+    "sigma": "log-sigma",
+    "cluster_target": "intended",
+    "target": "query",
+    "lr": 5e-5,
+}
 
 
 class Regions(NamedTuple):
@@ -48,6 +105,7 @@ class Customised(NamedTuple):
 class TaNP(Method):
     """The model with its three variants: `film`, `gating` and `none` (the ablation "w/o tm")."""
 
+    Options = TaNPOptions
     per_replica = ("cluster_weight",)
 
     def __init__(self, schema: Schema, **options: Any):
@@ -260,3 +318,52 @@ def pooled(batch: TaskBatch) -> tuple[Tensor, Tensor, Tensor]:
     s, q = batch.support, batch.query
     user = s.user if s.user.shape[-1] == 1 else torch.cat([s.user, q.user], -1)
     return user, torch.cat([s.item, q.item], -1), torch.cat([s.labels, batch.query_labels], -1)
+
+
+# --- what the terms of the loss are made of
+
+
+class Gaussian(NamedTuple):
+    """A diagonal Gaussian over `[tasks, d_z]` in mean and log-variance."""
+
+    mu: Tensor
+    logvar: Tensor
+
+
+def student_t(t: Tensor, centres: Tensor, alpha: float, *, squared: bool) -> Tensor:
+    r"""$c_j \propto (1 + \lVert t-a_j\rVert^p/\alpha)^{-(\alpha+1)/2}$, $p = 2$ as printed or 1 as released.
+
+    `t` `[tasks, d]`, `centres` `[k, d]` -> `[tasks, k]`, rows summing to one. Implements eq-tanp-11.
+    """
+    square = (t.unsqueeze(-2) - centres).square().sum(-1)
+    distance = square if squared else square.sqrt()
+    return torch.softmax(-(alpha + 1) / 2 * torch.log1p(distance / alpha), -1)
+
+
+def cluster_target(c: Tensor) -> Tensor:
+    r"""$D_{ij} = (c_{ij}^2/f_j) / \sum_{j'} (c_{ij'}^2/f_{j'})$, $f_j = \sum_i c_{ij}$.
+
+    Implements eq-tanp-14.
+    """
+    weight = c.square() / c.sum(-2, keepdim=True)
+    return weight / weight.sum(-1, keepdim=True)
+
+
+def kl_gaussian(q: Gaussian, p: Gaussian) -> Tensor:
+    r"""$KL(q \| p)$ of diagonal Gaussians, summed over dimensions: `[tasks]`, in nats.
+
+    $\frac12\sum_d\big[(e^{s_q} + (\mu_q-\mu_p)^2)/e^{s_p} - 1 + s_p - s_q\big]$ with log-variances $s$.
+    """
+    ratio = (q.logvar.exp() + (q.mu - p.mu).square()) / p.logvar.exp()
+    return 0.5 * (ratio - 1 + p.logvar - q.logvar).sum(-1)
+
+
+def reconstruction(output: Tensor, labels: Tensor, mask: Tensor, likelihood: str) -> Tensor:
+    """Mean over `mask` of the squared error or of the binary cross-entropy on logits: `[tasks]`.
+
+    Implements eq-tanp-17 (`mse`) and eq-tanp-18 (`bce`); the released code uses the former for 0/1 labels
+    too.
+    """
+    if likelihood == "bce":
+        return masked_average(F.binary_cross_entropy_with_logits(output, labels, reduction="none"), mask)
+    return masked_average((output - labels).square(), mask)

@@ -9,8 +9,8 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from metarec.report import html
 from metarec.report.timings import ORDERS, Measured, order, seeds, shares, short, speedups
+from metarec.show import html
 
 # Below so many interactions an epoch is mostly set-up; exponents of growth are fitted from there on.
 GROWN_FROM = 10**5

@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from metarec.errors import RecordError
-from metarec.records import Record
-from metarec.report import html, style
 from metarec.report.statistics import t_interval
+from metarec.runs.records import Record
+from metarec.show import html, style
 
 # Words for a clustering target and weight as recorded. Without a target the weight means nothing.
 TARGETS: Mapping[str, Mapping[str, Any]] = {

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from metarec.report import html
 from metarec.report.contrasts import ZERO, Setting
 from metarec.report.evidence import Cells, Ground
 from metarec.report.rules import FAILS, HOLDS, NOISE, Comparable, EveryCell, Magnitude, Paired, Rule, Unit
+from metarec.show import html
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,13 +19,13 @@ from typing import Any
 
 import pandas as pd
 
-from metarec import experiments
+from metarec import runs as experiments
 from metarec.errors import RecordError
-from metarec.records import Record, Store
-from metarec.report import html
 from metarec.report.evidence import Cells, Ground, Place
 from metarec.report.rules import FAILS, HOLDS, NOISE, Rule, Unit
 from metarec.report.tables import REFERENCE
+from metarec.runs.records import Record, Store
+from metarec.show import html
 
 UNTESTABLE, PENDING = "not testable here", "not run yet"
 VERDICTS = (HOLDS, FAILS, NOISE, UNTESTABLE, PENDING)

@@ -13,13 +13,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from metarec.errors import RecordError
-from metarec.records import Record, Store
-from metarec.report import html, style
 from metarec.report import statistics as st
 from metarec.report.contrasts import Setting
 from metarec.report.layout import Block, select
 from metarec.report.pnmta_names import FLOORS
 from metarec.report.samples import samples
+from metarec.runs.records import Record, Store
+from metarec.show import html, style
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from metarec.errors import RecordError
-from metarec.records import Record
-from metarec.report import html, style
 from metarec.report.tables import REFERENCE
+from metarec.runs.records import Record
+from metarec.show import html, style
 
 # The paper's name of a data set, and the record that counts ours.
 SETS: Mapping[str, str] = {"MovieLens-1M": "ml-1m", "Last.FM": "lastfm-tanp", "Gowalla": "gowalla"}

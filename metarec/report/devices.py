@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 
 from metarec.errors import RecordError
-from metarec.records import Record, Store
-from metarec.report import html
 from metarec.report.layout import select
 from metarec.report.pnmta_names import spelt
 from metarec.report.statistics import t_interval
+from metarec.runs.records import Record, Store
+from metarec.show import html
 
 # Figure 4 at its largest support is Table 2: the same users, settings and seeds, trained on its own.
 TWICE: tuple[tuple[str, dict[str, Any]], ...] = (

@@ -8,11 +8,11 @@ from typing import Any
 import pandas as pd
 
 from metarec.errors import RecordError
-from metarec.records import Record, Store
-from metarec.report import html
 from metarec.report import statistics as st
 from metarec.report.rules import Unit
 from metarec.report.samples import samples
+from metarec.runs.records import Record, Store
+from metarec.show import html
 
 
 def table(

@@ -9,10 +9,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from metarec.errors import RecordError
-from metarec.records import Record
-from metarec.report import html, style
 from metarec.report.statistics import t_interval
 from metarec.report.tables import Table
+from metarec.runs.records import Record
+from metarec.show import html, style
 
 
 def history(records: Sequence[Record], method: str, track: str, name: str) -> tuple[np.ndarray, np.ndarray]:

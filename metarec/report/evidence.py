@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from metarec.errors import RecordError
-from metarec.records import Record, Store
 from metarec.report import statistics as st
 from metarec.report.layout import select
 from metarec.report.samples import Sample, aligned, direction, on_shared_seeds, samples
+from metarec.runs.records import Record, Store
 
 
 @dataclass(frozen=True)

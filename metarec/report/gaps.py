@@ -10,11 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from metarec.errors import RecordError
-from metarec.records import Record
 from metarec.report import statistics as st
-from metarec.report import style
 from metarec.report.epochs import history
 from metarec.report.statistics import t_interval
+from metarec.runs.records import Record
+from metarec.show import style
 
 
 def figure(

@@ -9,9 +9,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from metarec.errors import RecordError
-from metarec.records import Record
-from metarec.report import html, style
 from metarec.report.statistics import Interval, t_interval
+from metarec.runs.records import Record
+from metarec.show import html, style
 
 # Groups in the order of their numbers: colour and marker.
 LOOKS = (("#2370a6", "o"), ("#e06500", "s"), ("#1ea29c", "^"))

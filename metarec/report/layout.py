@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from metarec.records import Record
+from metarec.runs.records import Record
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 
 from metarec.errors import RecordError
-from metarec.report import html
 from metarec.report import statistics as st
 from metarec.report.evidence import Cells, Ground, Method, Role
 from metarec.report.rules import FAILS, HOLDS, NOISE, EveryCell, Paired, Rule, Unit
 from metarec.report.samples import Sample, aligned, direction
+from metarec.show import html
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,13 +13,13 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from metarec.records import Record, Store
-from metarec.report import html, style
 from metarec.report import statistics as st
 from metarec.report.layout import Layout, select
 from metarec.report.pnmta_names import COLUMNS, ROWS
 from metarec.report.samples import samples
 from metarec.report.tables import Table, build
+from metarec.runs.records import Record, Store
+from metarec.show import html, style
 
 DEFAULT = "PNMTA C film"
 

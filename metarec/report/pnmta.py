@@ -8,9 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from metarec.experiments.pnmta import SEARCHED
-from metarec.records import Record, Store
-from metarec.report import differences, figures, html, provenance
+from metarec.papers.pnmta.tables import SEARCHED
+from metarec.report import differences, provenance
 from metarec.report.claims import Ledger
 from metarec.report.contrasts import Setting
 from metarec.report.courses import Course
@@ -38,6 +37,9 @@ from metarec.report.pnmta_names import (
 from metarec.report.pnmta_rules import RULES
 from metarec.report.statistics import t_interval
 from metarec.report.tables import paper_values
+from metarec.runs.records import Record, Store
+from metarec.show import dots as figures
+from metarec.show import html
 
 __all__ = [
     "FIG4",

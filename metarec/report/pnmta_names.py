@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import product
 
-from metarec.experiments.pnmta import ENCODERS, PREDICTORS, SHARES, SIZES, STEPS, SUPPORTS
-from metarec.records import Record
+from metarec.papers.pnmta.tables import ENCODERS, PREDICTORS, SHARES, SIZES, STEPS, SUPPORTS
 from metarec.report.contrasts import Setting
 from metarec.report.evidence import Place
 from metarec.report.layout import select
+from metarec.runs.records import Record
 
 PAPER_SETS: Mapping[str, str] = {"MovieLens-1M": "ml-1m", "Book-Crossing": "book-crossing"}
 ML, BX = PAPER_SETS

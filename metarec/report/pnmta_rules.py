@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from metarec.experiments.pnmta import EPOCHS, STREAMS
 from metarec.methods.maml_pt import MAMLPTOptions
 from metarec.methods.mamo import MAMOOptions
 from metarec.methods.melu import MeLUOptions
 from metarec.methods.pnmta import PNMTAOptions
+from metarec.papers.pnmta.tables import EPOCHS, STREAMS
 from metarec.report.cellrules import (
     AboutEqual,
     AtLeast,

@@ -9,11 +9,11 @@ from html import escape
 import pandas as pd
 
 from metarec.errors import RecordError
-from metarec.experiments import experiment, sameness
-from metarec.experiments.provenance import code_hash
 from metarec.methods import locate
-from metarec.records import Record
-from metarec.report import html
+from metarec.runs import experiment, sameness
+from metarec.runs.origin import code_hash
+from metarec.runs.records import Record
+from metarec.show import html
 
 DEVIATIONS = "../../book/deviations.html"  # as seen from a notebook's page, two folders down
 

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from metarec.records import Record
-from metarec.report import html
 from metarec.report import statistics as st
 from metarec.report.evidence import Cells, Ground, Role
 from metarec.report.layout import select
 from metarec.report.rules import FAILS, HOLDS, NOISE, Paired, Rule, Unit
 from metarec.report.samples import Sample, direction, on_shared_seeds
+from metarec.runs.records import Record
+from metarec.show import html
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from metarec.report import html
 from metarec.report.layout import Layout
+from metarec.show import html
 
 
 def explained(frame: pd.DataFrame, layout: Layout, prefix: str) -> list[str]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from metarec.report import html
 from metarec.report.evidence import Cells, Ground, Role
+from metarec.show import html
 
 HOLDS, FAILS, NOISE = "holds", "does not hold", "cannot be told from noise"
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from metarec import metrics as metric_names
 from metarec.errors import RecordError
-from metarec.records import Record, Store
+from metarec.runs.records import Record, Store
 
 
 @dataclass(frozen=True)

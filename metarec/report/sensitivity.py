@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from metarec.errors import RecordError
-from metarec.records import Record
-from metarec.report import html, style
 from metarec.report.statistics import t_interval
+from metarec.runs.records import Record
+from metarec.show import html, style
 
 FLOORS: Mapping[str, int] = {"Random ranker": 2, "Popularity": 1}  # which dash pattern
 

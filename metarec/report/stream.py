@@ -10,12 +10,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from metarec.errors import RecordError
-from metarec.experiments.pnmta import STREAMS
-from metarec.records import Record
-from metarec.report import html, style
+from metarec.papers.pnmta.tables import STREAMS
 from metarec.report.groups import difference, interval, over_seeds
 from metarec.report.pnmta_names import spelt
 from metarec.report.statistics import Interval, t_interval
+from metarec.runs.records import Record
+from metarec.show import html, style
 
 PICTURES = {
     "images": ("Images, by task", "class or user"),

@@ -9,13 +9,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from metarec.derivations.costs import slope
-from metarec.records import Record, Store
-from metarec.report import html, style
 from metarec.report.claims import PENDING, UNTESTABLE, Finding
 from metarec.report.pnmta_names import PAPER_SETS, spelt
 from metarec.report.rules import FAILS, HOLDS, NOISE
 from metarec.report.statistics import Interval
 from metarec.report.verdicts import by_ledger
+from metarec.runs.records import Record, Store
+from metarec.show import html, style
 
 PRINTED = ("E", "Eb", "C", "Cb", "S", "SS")  # the rows of Table 4
 DRAWS = 4000

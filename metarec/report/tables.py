@@ -19,12 +19,12 @@ import numpy as np
 import pandas as pd
 
 from metarec.errors import RecordError
-from metarec.records import Record, Store
-from metarec.report import html
 from metarec.report.layout import Block, Layout, score, select
 from metarec.report.rendering import explained, rendered
 from metarec.report.samples import Sample, direction, samples
 from metarec.report.statistics import Interval, t_interval
+from metarec.runs.records import Record, Store
+from metarec.show import html
 
 REFERENCE = Path(__file__).parents[2] / "reference"
 VERDICTS = ("matched", "better", "worse", "not comparable", "not run")

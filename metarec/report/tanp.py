@@ -8,17 +8,17 @@ from html import escape
 import numpy as np
 from matplotlib.figure import Figure
 
-from metarec.records import Record
-from metarec.report import html
 from metarec.report.claims import Ledger
 from metarec.report.epochs import curves, history
 from metarec.report.evidence import BestOf, Method, OnValidation, Place
-from metarec.report.figures import LINES, Lines
 from metarec.report.layout import Block, Layout
 from metarec.report.methodrules import Above, LargestGain, Steadier, WorstSetting
 from metarec.report.rules import AllCells, Comparable, Magnitude, Majority, Rule
 from metarec.report.tables import Table
 from metarec.report.tanp_grid import GRID, GRID_RULES
+from metarec.runs.records import Record
+from metarec.show import html
+from metarec.show.dots import LINES, Lines
 
 CUTOFFS = (5, 7, 10)
 NINE = tuple(f"{stem}@{n}" for n in CUTOFFS for stem in ("P", "NDCG", "MAP"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from metarec.experiments.tanp import CLUSTERS, LAMBDAS, VARIANTS
+from metarec.papers.tanp.tables import CLUSTERS, LAMBDAS, VARIANTS
 from metarec.report.evidence import Place
 from metarec.report.gridrules import BestPoint, Flat, SmallerBetter
 from metarec.report.rules import Rule

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from metarec.errors import RecordError
-from metarec.records import Record
-from metarec.report import html
 from metarec.report.layout import Layout
 from metarec.report.tables import paper_values
+from metarec.runs.records import Record
+from metarec.show import html
 
 GAPS = (("P@5", "P@10"), ("MAP@5", "MAP@10"))
 RANKERS = ("Random ranker", "Popularity", "Item mean")

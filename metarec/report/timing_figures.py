@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from metarec.report import style
 from metarec.report.timings import ORDERS, Measured, seeds, shares, speedups
+from metarec.show import style
 
 # Colour never stands alone: the n-th kind of call also has the n-th hatching.
 HATCHES = ("", "//", "..", "xx", "--", "", "\\\\")

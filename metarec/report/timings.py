@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from metarec.errors import RecordError
-from metarec.report import html
+from metarec.show import html
 
 PROGRAMS: Mapping[str, str] = {"released": "Loop, as released", "lean": "Loop, lean"}
 ORDERS = ("shuffled", "sorted by length")

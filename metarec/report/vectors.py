@@ -10,13 +10,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from metarec.errors import RecordError
-from metarec.records import Record, Store
-from metarec.report import html, style
 from metarec.report.claims import PENDING, SEEDS, UNTESTABLE, Finding, more_seeds
 from metarec.report.groups import difference, interval, over_seeds
 from metarec.report.rules import FAILS, HOLDS, NOISE
 from metarec.report.statistics import Interval
 from metarec.report.verdicts import by_ledger
+from metarec.runs.records import Record, Store
+from metarec.show import html, style
 
 EARLY, LATE = "MeLU, 1 epoch", "MeLU, 30 epochs"
 PRETRAINED, TRAINED = "PNMTA, pretrained only", "PNMTA, 10 meta-epochs"

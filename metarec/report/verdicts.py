@@ -13,11 +13,12 @@ from pathlib import Path
 import pandas as pd
 
 from metarec.errors import RecordError
-from metarec.records import Store
-from metarec.report import claims, html
+from metarec.report import claims
 from metarec.report.claims import Finding, claims_of
 from metarec.report.evidence import Ground
 from metarec.report.tables import REFERENCE
+from metarec.runs.records import Store
+from metarec.show import html
 
 
 def table(notebook: str, findings: Mapping[str, Finding], *, root: Path = REFERENCE) -> html.Html:

@@ -54,7 +54,7 @@ import numpy as np
 import torch
 
 from metarec.derivations import bilevel, check, costs, unrolled
-from metarec.report import style
+from metarec.show import style
 
 style.use_style()
 run = bilevel.Settings(profile, alpha, steps, dim, n_support)
@@ -90,7 +90,7 @@ theta = torch.zeros(dim, dtype=torch.float64)
 # support and nothing else. So $\theta_k$ depends on where the steps began, and that is what the outer problem can use.
 #
 # **Check.** For a quadratic loss the steps have a closed form. On the left the loop that trains every method of this book
-# (`metarec.adaptation.adapt`); on the right $\theta_k = (I - \alpha H)^k \theta_0 + c$, where $c$ is what the steps make of zero. In this
+# (`metarec.layers.adaptation.adapt`); on the right $\theta_k = (I - \alpha H)^k \theta_0 + c$, where $c$ is what the steps make of zero. In this
 # and all such tables a row names its left and its right side, with a bar between them.
 
 # %%
@@ -418,7 +418,7 @@ unrolled.reach(five_steps, batch)
 #
 # The interaction vectors do not change in the inner loop. So it is enough to carry the layer's *outputs* on the support and
 # the sum of the $\Delta_i$: two matrices of $n_s$ rows for each user, and one Gram matrix $X X_S^\top$, computed once. That is what
-# `metarec.adaptation.adapt_mlp` does while $n_s + n_q \le 2\, d(v_x)$.
+# `metarec.layers.adaptation.adapt_mlp` does while $n_s + n_q \le 2\, d(v_x)$.
 #
 # **Check.** For a support of three, the part of the update outside the span and the rank of the update; then PNMTA's query scores
 # with outputs carried and with weights carried.
@@ -582,4 +582,4 @@ check.Verdicts(
 # ## Provenance
 #
 # No stored run stands behind this page. Every number on it is computed when the notebook runs, from the parameters above and generators
-# with fixed seeds, by `metarec.derivations` and by the functions of `metarec.adaptation` and `metarec.methods` that train our models.
+# with fixed seeds, by `metarec.derivations` and by the functions of `metarec.layers.adaptation` and `metarec.methods` that train our models.

@@ -40,8 +40,9 @@ device: str = "auto"  # measured on the CPU whatever is asked for
 # `metarec run pnmta.fig1` measures the gradients again, in some minutes.
 
 # %%
-from metarec.experiments import obtain
-from metarec.report import provenance, stream, style
+from metarec.runs import obtain
+from metarec.report import provenance, stream
+from metarec.show import style
 
 style.use_style()
 records, store = obtain(

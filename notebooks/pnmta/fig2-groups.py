@@ -52,9 +52,10 @@ device: str = "auto"  # a toy of this size always runs on the CPU
 # smaller version in seconds.
 
 # %%
-from metarec.experiments import obtain
-from metarec.experiments.groups import CENTRES
-from metarec.report import groups, provenance, style
+from metarec.runs import obtain
+from metarec.papers.pnmta.fig2 import CENTRES
+from metarec.report import groups, provenance
+from metarec.show import style
 
 style.use_style()
 records, store = obtain(

@@ -34,7 +34,8 @@ profile: str = "recorded"  # recorded | quick | full: the same, nothing is long
 
 # %%
 from metarec.derivations import stages, unrolled
-from metarec.report import diagrams, style
+from metarec.papers.pnmta import fig3 as diagrams
+from metarec.show import style
 
 style.use_style()
 roles = stages.roles(unrolled.planted())

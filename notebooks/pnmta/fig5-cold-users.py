@@ -44,9 +44,10 @@ device: str = "auto"  # auto | cpu | cuda; where a full or quick profile trains
 # of the claims ask.
 
 # %%
-from metarec.experiments import obtain
-from metarec.report import claims, courses, pnmta, provenance, style
-from metarec.report.html import on
+from metarec.runs import obtain
+from metarec.report import claims, courses, pnmta, provenance
+from metarec.show import style
+from metarec.show.html import on
 
 style.use_style()
 records, store = obtain(

@@ -53,8 +53,9 @@ device: str = "auto"  # auto | cpu | cuda; where a full or quick profile trains
 # `metarec run pnmta.fig8` does all of it.
 
 # %%
-from metarec.experiments import obtain
-from metarec.report import provenance, style, vectors, verdicts
+from metarec.runs import obtain
+from metarec.report import provenance, vectors, verdicts
+from metarec.show import style
 
 style.use_style()
 records, store = obtain(

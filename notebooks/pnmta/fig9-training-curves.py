@@ -45,9 +45,10 @@ device: str = "auto"  # auto | cpu | cuda; where a full or quick profile trains
 # by Student's t.
 
 # %%
-from metarec.experiments import obtain
-from metarec.report import claims, gaps, pnmta, provenance, style
-from metarec.report.html import on
+from metarec.runs import obtain
+from metarec.report import claims, gaps, pnmta, provenance
+from metarec.show import style
+from metarec.show.html import on
 
 style.use_style()
 records, store = obtain(

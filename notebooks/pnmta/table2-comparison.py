@@ -51,9 +51,10 @@ device: str = "auto"  # auto | cpu | cuda; where a full or quick profile trains
 # Five seeds are recorded, as the rules of the claims ask.
 
 # %%
-from metarec.experiments import obtain
-from metarec.report import claims, figures, pnmta, provenance, style, tables
-from metarec.report.html import on
+from metarec.runs import obtain
+from metarec.report import claims, pnmta, provenance, tables
+from metarec.show import dots as figures, style
+from metarec.show.html import on
 
 style.use_style()
 records, store = obtain(

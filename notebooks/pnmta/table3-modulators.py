@@ -49,9 +49,10 @@ device: str = "auto"  # auto | cpu | cuda; where a full or quick profile trains
 # line: `metarec run pnmta.table3`. The quick profile trains two columns only.
 
 # %%
-from metarec.experiments import obtain
-from metarec.report import claims, modulators, pnmta, provenance, style
-from metarec.report.html import on
+from metarec.runs import obtain
+from metarec.report import claims, modulators, pnmta, provenance
+from metarec.show import style
+from metarec.show.html import on
 
 style.use_style()
 records, store = obtain(

@@ -45,8 +45,9 @@ device: str = "auto"  # a full or quick profile times on the GPU if there is one
 
 # %%
 from metarec.derivations import check, folding, unrolled
-from metarec.experiments import obtain
-from metarec.report import provenance, style, table45, verdicts
+from metarec.runs import obtain
+from metarec.report import provenance, table45, verdicts
+from metarec.show import style
 
 style.use_style()
 records, store = obtain(

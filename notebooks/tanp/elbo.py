@@ -60,7 +60,7 @@ from torch.distributions import kl_divergence
 from metarec.derivations import check, elbo, losses, tightening
 from metarec.derivations import linear_gaussian as lg
 from metarec.methods import tanp
-from metarec.report import style
+from metarec.show import style
 
 style.use_style()
 run = elbo.Settings(profile, track, seeds, device, n_interactions, dim, noise)

@@ -48,17 +48,10 @@ device: str = "auto"  # auto | cpu | cuda; where a full or quick profile trains
 # line these are `metarec run tanp.fig5` and `metarec run tanp.clusters`.
 
 # %%
-from metarec.experiments import obtain
-from metarec.report import (
-    assignments,
-    claims,
-    provenance,
-    sensitivity,
-    style,
-    tables,
-    tanp_grid,
-)
-from metarec.report.html import on
+from metarec.runs import obtain
+from metarec.report import assignments, claims, provenance, sensitivity, tables, tanp_grid
+from metarec.show import style
+from metarec.show.html import on
 
 style.use_style()
 records, store = obtain(
@@ -156,7 +149,7 @@ assignments.summary(pools, methods)
 # %%
 import torch
 
-from metarec.methods.tanp_terms import cluster_target
+from metarec.methods.tanp import cluster_target
 
 equal_rows = torch.softmax(torch.arange(5.0), 0).expand(8, 5)
 "target = assignment:", torch.allclose(cluster_target(equal_rows), equal_rows)

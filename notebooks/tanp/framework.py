@@ -42,10 +42,12 @@ variant: str = "gating"  # gating | film
 import torch
 
 from metarec.data import Schema, load
-from metarec.experiments import obtain
-from metarec.experiments.tanp import protocol
+from metarec.runs import obtain
+from metarec.papers.tanp.tables import protocol
 from metarec.methods import initialised, make
-from metarec.report import datasets, style, tanp_framework
+from metarec.report import datasets
+from metarec.papers.tanp import framework as tanp_framework
+from metarec.show import style
 from metarec.report.layout import select
 from metarec.tasks import EpisodeTensors, make_episodes
 

@@ -40,8 +40,9 @@ profile: str = "recorded"  # recorded | quick | full
 # real files again, as `metarec run tanp.table2` does; where to get them is said on the page [Data](../../book/data.md).
 
 # %%
-from metarec.experiments import obtain
-from metarec.report import datasets, provenance, style, tables
+from metarec.runs import obtain
+from metarec.report import datasets, provenance, tables
+from metarec.show import style
 
 style.use_style()
 records, store = obtain("tanp.table2", profile=profile)

@@ -46,11 +46,12 @@ device: str = "auto"  # auto | cpu | cuda; where a full or quick profile trains
 # `metarec run tanp.table3` does.
 
 # %%
-from metarec.experiments import obtain
-from metarec.report import claims, differences, provenance, style, tables, tanp
+from metarec.runs import obtain
+from metarec.report import claims, differences, provenance, tables, tanp
+from metarec.show import style
 from metarec.report.epochs import optimism
-from metarec.report.figures import dots
-from metarec.report.html import on
+from metarec.show.dots import dots
+from metarec.show.html import on
 from metarec.report.tanp_users import cutoff_gaps
 
 style.use_style()

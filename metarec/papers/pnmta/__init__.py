@@ -1,0 +1,1 @@
+"""Pretrained network modulation and task adaptation: tables, figures and claims of its paper."""

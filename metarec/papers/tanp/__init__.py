@@ -1,0 +1,1 @@
+"""The task-adaptive neural process: tables, figures and claims of its paper."""

@@ -1,0 +1,186 @@
+"""Do what a table still lacks (`execute`), or hand a notebook its Records (`obtain`)."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from metarec.errors import MetarecError, ProtocolError, RecordError
+from metarec.runs import versions
+from metarec.runs.measured import Request
+from metarec.runs.plan import Measured, Spec, TableSpec
+from metarec.runs.protocol import PROFILES, TRACKS, Run
+from metarec.runs.records import Record
+from metarec.runs.store import Store
+
+
+@dataclass(frozen=True)
+class Only:
+    """Which runs of a table are wanted: of a data set, of a method (label or model), of one cell.
+
+    A cell is a row's label, or what the paper prints for it, followed by a figure's value, as in
+    `PNMTA d=16`. Empty: all.
+    """
+
+    dataset: str = ""
+    method: str = ""
+    cell: str = ""
+
+    def keep(self, runs: Sequence[Run], spec: TableSpec) -> list[Run]:
+        """The runs wanted; `ProtocolError` with what there is if nothing is left."""
+        names = {b.source: {b.source, b.dataset} for b in spec.blocks}
+        kept = list(runs)
+        for what, wanted, of in (
+            ("data set", self.dataset, lambda r: names.get(r.protocol.dataset, {r.protocol.dataset})),
+            ("method", self.method, lambda r: {r.label, r.model}),
+            ("cell", self.cell, lambda r: _cells(r, spec)),
+        ):
+            if wanted:
+                there = kept
+                kept = [r for r in there if wanted in of(r)]
+                if not kept:
+                    known = sorted({min(of(r), key=len) for r in there})
+                    raise ProtocolError(
+                        f"{spec.name} has no {what} {wanted!r} here; choose from {', '.join(known)}."
+                    )
+        return kept
+
+
+def _cells(run: Run, spec: TableSpec) -> set[str]:
+    at = "".join(f" {name}={value}" for name, value in run.varied.items())
+    return {f"{run.label}{at}", f"{spec.printed[run.label]}{at}"}
+
+
+@dataclass(frozen=True)
+class Done:
+    """What `execute` did: the Records asked for, how many were made now, how many stood there already.
+
+    `older` of these carry an older version; `verb` says how Records are made, `trained` or `measured`.
+    """
+
+    records: list[Record]
+    made: int
+    there: int
+    older: int = 0
+    verb: str = "trained"
+
+
+def results_root() -> Path:
+    """The folder of Records: `METAREC_RESULTS`, or `results/` of a checkout, or a folder of the user's."""
+    named = os.environ.get("METAREC_RESULTS")
+    if named:
+        return Path(named).expanduser().absolute()
+    checkout = Path(__file__).parents[2]
+    if (checkout / "_toc.yml").exists():
+        return checkout / "results"
+    import pooch
+
+    return Path(pooch.os_cache("metarec")) / "results"
+
+
+def tracks_of(spec: Spec, track: str, seeds: int = 1) -> tuple[str, ...]:
+    """The tracks asked of a table; `ProtocolError` for a track it has not, and for no seeds."""
+    if track not in (*TRACKS, "both"):
+        raise ProtocolError(f"track {track!r} is unknown; use published, sound or both.")
+    if seeds < 1:
+        raise ProtocolError(f"seeds is {seeds}; ask for at least one.")
+    tracks = tuple(t for t in TRACKS if t in spec.tracks and track in ("both", t))
+    if not tracks:
+        raise ProtocolError(f"{spec.name} has no {track} track; it has {', '.join(spec.tracks)}.")
+    return tracks
+
+
+def execute(
+    spec: Spec,
+    *,
+    profile: str = "full",
+    track: str = "both",
+    seeds: int = 5,
+    store: Store,
+    device: str = "auto",
+    redo: bool = False,
+    only: Only = Only(),
+    **how: Any,
+) -> Done:
+    """Do what is missing of a table, its search first, and return its Records.
+
+    `only` keeps some of the runs. `how` are the other arguments of `runner.run_all`; what is measured and not
+    trained has no use for them. All that can be wrong with the request is found before anything is trained.
+    """
+    from metarec.runs.checks import check_data, check_results, check_workers
+    from metarec.runs.runner import missing, run_all
+    from metarec.training.device import pick_device
+
+    if profile not in ("quick", "full"):
+        raise ProtocolError(f"profile {profile!r} cannot be run; use quick or full.")
+    found = pick_device(device)
+    check_workers(**{key: how[key] for key in ("jobs", "max_replicas", "backend", "scheduler") if key in how})
+    request = Request(profile, tracks_of(spec, track, seeds), seeds, store, found, redo)
+    check_results(store.root)
+    if isinstance(spec, Measured):
+        if only not in (None, Only()):
+            raise ProtocolError(
+                f"{spec.name} is measured as a whole; leave --dataset, --method and --cell out."
+            )
+        return _measure(spec, request)
+    how |= {"device": device, "redo": redo, "scratch": how.get("scratch") or store.root / ".checkpoints"}
+    search = spec.search_runs(request)
+    check_data([*search, *(spec.runs(request) if not search else [])], store, redo=redo)
+    made = len(missing(search, store, redo=redo))
+    run_all(search, store, **how)
+    runs = (only or Only()).keep(spec.runs(request), spec)
+    check_data(runs, store, redo=redo)
+    todo = len(missing(runs, store, redo=redo))
+    records = run_all(runs, store, **how)
+    old = sum(bool(versions.older(r.versions)) for r in records)
+    return Done(records, made + todo, len({(r.config, r.seed) for r in runs}) - todo, old)
+
+
+def obtain(
+    spec: Spec, *, profile: str = "recorded", track: str = "both", seeds: int = 5, device: str = "auto"
+) -> tuple[list[Record], Store]:
+    """Records for a notebook, and the store they sit in.
+
+    `recorded` reads the committed results; `quick` trains on planted data in seconds, into a folder that goes
+    with the store; `full` trains on the real data what is not yet recorded, and records it.
+    """
+    if profile not in PROFILES:
+        raise ProtocolError(f"profile {profile!r} is unknown; use {', '.join(PROFILES)}.")
+    if profile == "recorded":
+        store = Store(results_root())
+        found = spec.records(Request("full", tracks_of(spec, track, seeds), seeds, store))
+        if not found:
+            raise RecordError(
+                f"no records of {spec.name} under {store.root}; run `metarec run {spec.name}` first."
+            )
+        return found, store
+    if profile == "quick":
+        folder = tempfile.TemporaryDirectory(prefix="metarec-quick-")
+        store = Store(Path(folder.name), holds=folder)
+        seeds, quiet = min(seeds, 2), True
+    else:
+        store, quiet = Store(results_root()), None
+    done = execute(spec, profile=profile, track=track, seeds=seeds, store=store, device=device, quiet=quiet)
+    return done.records, store
+
+
+def _measure(spec: Measured, request: Request) -> Done:
+    """Each record is added to the store before the next is made: an interruption costs only that one."""
+    records, made = [], 0
+    place = spec.name.partition(".")[2]
+    try:
+        for record in spec.measure(request):
+            if record.key not in {r.key for r in request.store.read(spec.paper, place)}:
+                request.store.add(record)
+                made += 1
+            records.append(record)
+    except OSError as error:
+        raise MetarecError(
+            f"{request.store.root} cannot be written ({error.strerror}); free space or use --results."
+        ) from error
+    old = sum(bool(versions.older(r.versions)) for r in records)
+    return Done(spec.records(request), made, len(records) - made, old, "measured")
