@@ -22,22 +22,23 @@ def of_run(model: str, rule: str, metric_sets: Iterable[str]) -> dict[str, int]:
     """
     names = [f"rule {rule}", *(f"metrics {name}" for name in dict.fromkeys(metric_sets))]
     trainer = [] if class_of(model).Options is class_of("random").Options else [TRAINER]
-    return _present([*trainer, f"method {model}", *names])
+    return of_names([*trainer, f"method {model}", *names])
 
 
 def of_measurement(name: str, models: Iterable[str] = ()) -> dict[str, int]:
     """The versions behind a measurement: its procedure, and the trainer and the methods it trains."""
     methods = [f"method {model}" for model in models]
-    return _present([f"measure {name}", *([TRAINER, *methods] if methods else [])])
+    return of_names([f"measure {name}", *([TRAINER, *methods] if methods else [])])
 
 
 def older(versions: Mapping[str, int]) -> list[str]:
     """Which versions have moved since: words such as `method pnmta 1, now 2`; none if all are current."""
-    now = _present(versions)
+    now = of_names(versions)
     return [f"{name} {was}, now {now[name]}" for name, was in versions.items() if was != now[name]]
 
 
-def _present(names: Iterable[str]) -> dict[str, int]:
+def of_names(names: Iterable[str]) -> dict[str, int]:
+    """The present version of each: `trainer`, `method NAME`, `rule NAME`, `metrics NAME`, `measure NAME`."""
     return {name: _version(name) for name in names}
 
 
