@@ -11,10 +11,9 @@ from pathlib import Path
 from metarec.data import PLANTED, catalog, data_home
 from metarec.errors import DataError, MetarecError, ProtocolError
 from metarec.runs import versions
-from metarec.runs.plan import find
 from metarec.runs.protocol import Protocol, Run
 from metarec.runs.records import Record, digest
-from metarec.runs.store import Store
+from metarec.runs.store import Store, find
 
 PROBE = 2**20  # bytes, more than the record of a run takes
 # The package behind each way to spread jobs.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
@@ -100,3 +100,24 @@ class Measurement:
 
 def _name(ratings: Ratings | str) -> str:
     return ratings if isinstance(ratings, str) else ratings.name
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A figure or table that measures by itself what the runner cannot train or score."""
+
+    name: str
+    title: str
+    measure: Measure
+    tracks: tuple[str, ...] = ("published",)
+
+    @property
+    def paper(self) -> str:
+        """The paper whose figure it is."""
+        return self.name.partition(".")[0]
+
+    def records(self, request: Request) -> list[Record]:
+        """The Records there are."""
+        there = request.store.read(self.paper, self.name.partition(".")[2])
+        own = [r for r in there if r.track in request.tracks and r.seed < request.seeds]
+        return [replace(r, label=r.method) for r in own if r.profile == request.profile]

@@ -17,10 +17,10 @@ import numpy as np
 
 from metarec.errors import RecordError
 from metarec.methods import class_of
-from metarec.runs.measured import Measure, Request
+from metarec.runs.measured import Measured, Request
 from metarec.runs.protocol import TRACKS, Protocol, Run
 from metarec.runs.records import Record
-from metarec.runs.store import Store
+from metarec.runs.store import Store, find
 
 
 @dataclass(frozen=True)
@@ -287,45 +287,4 @@ class TableSpec:
         ]
 
 
-@dataclass(frozen=True)
-class Measured:
-    """A figure or table that measures by itself what the runner cannot train or score."""
-
-    name: str
-    title: str
-    measure: Measure
-    tracks: tuple[str, ...] = ("published",)
-
-    @property
-    def paper(self) -> str:
-        """The paper whose figure it is."""
-        return self.name.partition(".")[0]
-
-    def records(self, request: Request) -> list[Record]:
-        """The Records there are."""
-        there = request.store.read(self.paper, self.name.partition(".")[2])
-        own = [r for r in there if r.track in request.tracks and r.seed < request.seeds]
-        return [replace(r, label=r.method) for r in own if r.profile == request.profile]
-
-
 Spec = TableSpec | Measured
-
-
-def find(runs: Sequence[Run] | Iterator[Run], store: Store) -> list[Record | None]:
-    """The Record of each run, with the run's label, or None.
-
-    Where a configuration was trained more than once, that of the table which asks comes first, then the
-    shared one.
-    """
-    found: list[Record | None] = []
-    index: dict[tuple[str, str], dict[tuple[str, int], list[Record]]] = {}
-    for run in runs:
-        where = (run.paper, f"{run.protocol.dataset}/{run.model}")
-        if where not in index:
-            index[where] = {}
-            for r in store.read(*where):
-                index[where].setdefault((r.config, r.seed), []).append(r)
-        own = index[where].get((run.config, run.seed), [])
-        own = sorted(own, key=lambda r: (r.tag != run.table, r.tag))
-        found.append(replace(own[0], label=run.label, varied=dict(run.varied)) if own else None)
-    return found

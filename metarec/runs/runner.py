@@ -18,10 +18,9 @@ from metarec.methods import class_of
 from metarec.runs import versions
 from metarec.runs.backends import spread
 from metarec.runs.group import Tables, alike, run_group
-from metarec.runs.plan import find
 from metarec.runs.protocol import Run
 from metarec.runs.records import Record, digest
-from metarec.runs.store import Store
+from metarec.runs.store import Store, find
 from metarec.training.device import pick_device
 from metarec.training.memory import keep_freed
 

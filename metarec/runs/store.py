@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pandas as pd
 from filelock import FileLock
 
 from metarec.errors import RecordError
+from metarec.runs.protocol import Run
 from metarec.runs.records import Record, parse, to_line
 
 _NAME = re.compile(r"^[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)?$")
@@ -145,3 +147,23 @@ def _replace(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, path)
+
+
+def find(runs: Sequence[Run] | Iterator[Run], store: Store) -> list[Record | None]:
+    """The Record of each run, with the run's label, or None.
+
+    Where a configuration was trained more than once, that of the table which asks comes first, then the
+    shared one.
+    """
+    found: list[Record | None] = []
+    index: dict[tuple[str, str], dict[tuple[str, int], list[Record]]] = {}
+    for run in runs:
+        where = (run.paper, f"{run.protocol.dataset}/{run.model}")
+        if where not in index:
+            index[where] = {}
+            for r in store.read(*where):
+                index[where].setdefault((r.config, r.seed), []).append(r)
+        own = index[where].get((run.config, run.seed), [])
+        own = sorted(own, key=lambda r: (r.tag != run.table, r.tag))
+        found.append(replace(own[0], label=run.label, varied=dict(run.varied)) if own else None)
+    return found

@@ -44,6 +44,17 @@ ROLES: Mapping[str, str] = MappingProxyType(
     {"ours": PALETTE[0], "paper": PALETTE[1], "floor": MUTED, "ceiling": MUTED, "exact": INK}
 )
 
+# The papers' methods and the one they all compare with keep one colour through the whole book; variants of a
+# method differ in marker and dash. All other methods are grey, told apart by marker and a label of their own.
+FAMILIES: Mapping[str, str] = MappingProxyType(
+    {"TaNP": PALETTE[0], "PNMTA": PALETTE[2], "CMML": PALETTE[4], "MeLU": PALETTE[3]}
+)
+FLOORS = ("Random ranker", "Global mean", "Item mean", "Popularity", "Damped user + item bias", "Oracle")
+OTHER = "#7d8287"  # 3.9 : 1 on the card
+# Which marker and dash a variant has, by the end of its label; the method itself has the first.
+_VARIANTS = ("(FiLM)", "(w/o PT)", "(w/o tm)", "(Full-PT)", "no pool", "as printed", "no user identity")
+_OTHERS = ("MAML-PT", "PAML", "MetaCS", "MetaEmb", "MetaHIN", "MAMO")
+
 SEQUENTIAL = "cividis"  # heat maps of a magnitude
 DIVERGING = "PuOr"  # heat maps of a difference; centre it at 0
 
@@ -161,3 +172,16 @@ def series(n: int) -> dict[str, Any]:
         "linestyle": DASHES[(n + shift) % k],
         "marker": MARKERS[(n + shift) % k],
     }
+
+
+def look(label: str) -> dict[str, Any]:
+    """Colour, dashes and marker of a method wherever it is drawn, for `ax.plot(..., **look(label))`."""
+    if label in FLOORS:
+        n = FLOORS.index(label)
+        return {"color": MUTED, "linestyle": DASHES[1 + n % 5], "marker": MARKERS[n % 6]}
+    family = next((name for name in FAMILIES if label.startswith(name)), None)
+    if family is None:
+        n = next((k for k, name in enumerate(_OTHERS) if label.startswith(name)), len(_OTHERS))
+        return {"color": OTHER, "linestyle": DASHES[n % 6], "marker": MARKERS[(n + 1) % 6]}
+    n = next((k + 1 for k, end in enumerate(_VARIANTS) if label.endswith(end)), 0)
+    return {"color": FAMILIES[family], "linestyle": DASHES[n % 6], "marker": MARKERS[n % 6]}

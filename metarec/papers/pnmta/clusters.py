@@ -19,8 +19,7 @@ from sklearn.metrics import silhouette_score
 
 from metarec.data.ratings import Ratings
 from metarec.papers.pnmta.fig8 import PANELS, fig8, trained_vectors
-from metarec.runs.measured import Measurement, Request
-from metarec.runs.plan import Measured
+from metarec.runs.measured import Measured, Measurement, Request
 from metarec.runs.protocol import Run
 from metarec.runs.records import Record
 from metarec.tasks import Splits

@@ -22,8 +22,7 @@ from metarec.data.schema import Schema
 from metarec.methods import initialised
 from metarec.methods.maml_pt import MAMLPT
 from metarec.papers.pnmta.protocol import protocol
-from metarec.runs.measured import Measurement, Request
-from metarec.runs.plan import Measured
+from metarec.runs.measured import Measured, Measurement, Request
 from metarec.runs.records import Record
 from metarec.tasks import Episodes, EpisodeTensors, Splits
 from metarec.tasks.batch import RowBatch

@@ -24,8 +24,7 @@ from metarec.layers.embedding import Blocks
 from metarec.layers.modulators import Modulate
 from metarec.methods import initialised
 from metarec.methods.pnmta import PNMTA
-from metarec.runs.measured import Measurement, Request
-from metarec.runs.plan import Measured
+from metarec.runs.measured import Measured, Measurement, Request
 from metarec.runs.records import Record
 from metarec.tasks import EpisodeTensors, Splits
 from metarec.tasks.batch import Query, Support, TaskBatch

@@ -24,8 +24,7 @@ from metarec.layers.pooling import masked_mean
 from metarec.methods import initialised, make
 from metarec.methods.melu import MeLU
 from metarec.papers.pnmta.protocol import WINDOW, protocol
-from metarec.runs.measured import Measurement, Request
-from metarec.runs.plan import Measured
+from metarec.runs.measured import Measured, Measurement, Request
 from metarec.runs.protocol import Run
 from metarec.runs.records import Record
 from metarec.tasks import EpisodeTensors, Splits

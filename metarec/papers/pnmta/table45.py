@@ -17,8 +17,7 @@ from metarec.layers.modulators import EncoderKind, printed_encoder_count, printe
 from metarec.methods import initialised, make, n_parameters
 from metarec.methods.pnmta import PNMTA
 from metarec.papers.pnmta.protocol import WINDOW, protocol
-from metarec.runs.measured import Measurement, Request
-from metarec.runs.plan import Measured
+from metarec.runs.measured import Measured, Measurement, Request
 from metarec.runs.records import Record
 from metarec.tasks import Splits
 from metarec.training.feed import Feed, Inputs, Key

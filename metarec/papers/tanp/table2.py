@@ -15,8 +15,7 @@ from metarec.data import Ratings, Schema, data_home, load
 from metarec.data.gowalla import visits
 from metarec.methods.floors import Popularity
 from metarec.papers.tanp.tables import LASTFM, N_SUPPORT
-from metarec.runs.measured import Measurement, Request
-from metarec.runs.plan import Measured
+from metarec.runs.measured import Measured, Measurement, Request
 from metarec.runs.protocol import Protocol
 from metarec.runs.records import Record
 from metarec.tasks import EpisodeTensors, Splits

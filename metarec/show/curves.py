@@ -1,15 +1,17 @@
-"""Epoch by epoch: training curves, and what picking an epoch by its test scores would have brought."""
+"""Epoch by epoch: training curves, gaps between methods, and what picking an epoch on test would bring."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from metarec.errors import RecordError
-from metarec.report.statistics import t_interval
+from metarec.report.statistics import nan_mean, t_interval
 from metarec.report.tables import Table
 from metarec.runs.records import Record
 from metarec.show import html, style
@@ -21,7 +23,7 @@ def history(records: Sequence[Record], method: str, track: str, name: str) -> tu
     `name` is a loss term, or `test:` or `valid:` and a metric. `RecordError` if no record of the track has
     it.
     """
-    own = [r for r in records if r.method == method and r.track == track and "curve" in r.extra]
+    own = [r for r in records if r.label == method and r.track == track and "curve" in r.extra]
     split, _, metric = name.partition(":")
     split = split if metric else ""
     curves = [r.extra["curve"] for r in own]
@@ -54,11 +56,11 @@ def curves(
     fig, axes = style.panels(-(-len(panels) // columns), columns)
     drawn = 0
     for ax, (name, label) in zip(axes.ravel(), panels.items(), strict=False):
-        for k, method in enumerate(methods):
+        for method in methods:
             epoch, values = history(records, method, track, name)
             values = values * scales.get(name, 1.0)
             values = np.maximum(values, floor) if name in log else values
-            look = {**style.series(k), "marker": None}
+            look = {**style.look(method), "marker": None}
             ax.plot(epoch, values.mean(0), label=method, **look)
             ax.fill_between(epoch, values.min(0), values.max(0), color=look["color"], alpha=0.15, linewidth=0)
         for word, height in lines.get(name, {}).items():
@@ -112,3 +114,52 @@ def optimism(
     caption = f"{metric} on the test users (%), {track} track, by how the epoch is picked"
     rendered = html.table(columns, {"": rows}, caption=caption, corner="Method")
     return html.Html(rendered, caption, pd.DataFrame(values))
+
+
+def gaps(
+    records: Sequence[Record],
+    lead: str,
+    others: Sequence[str],
+    metric: str,
+    *,
+    track: str,
+    epochs: int,
+    levels: Mapping[str, float] | None = None,
+) -> Figure:
+    """Left, an error by epoch: every seed thin, the mean of those that have not diverged thick.
+
+    Right, how far `lead` is ahead of each other method at an epoch, seed by seed: mean, interval over seeds
+    (Student's t). What lies far above the errors at the end is cut off, so that the end can be read.
+    """
+    found = {m: history(records, m, track, f"test:{metric}")[1][:, :epochs] for m in (lead, *others)}
+    if len({values.shape[0] for values in found.values()}) != 1:
+        raise RecordError("the curves have unlike numbers of seeds; run all methods with the same.")
+    fig, axes = style.panels(1, 2, height=3.9)
+    left, right = axes[0]
+    end = float(np.nanmedian([values[:, -1] for values in found.values()]))
+    for n, (method, values) in enumerate(found.items()):
+        look = style.look(method)
+        epoch = np.arange(1, values.shape[1] + 1)
+        left.plot(epoch, values.T, color=look["color"], linewidth=0.8, alpha=0.6)
+        left.plot(epoch, nan_mean(values, 0), **look, label=method)
+        if method != lead:
+            _gap(right, epoch, values - found[lead], look, f"{lead} ahead of {method}", n)
+    for n, (word, height) in enumerate((levels or {}).items()):
+        left.axhline(height, color=style.MUTED, linestyle=style.DASHES[1 + n], linewidth=1.3, label=word)
+    lowest = float(np.nanmin([np.nanmin(values) for values in found.values()]))
+    left.set_ylim(0.985 * min([lowest, *(levels or {}).values()]), 1.2 * end)
+    right.set_ylim(-0.1 * end, 0.2 * end)
+    right.axhline(0, color=style.INK, linewidth=1)
+    style.label_axes(left, x="epoch", y=f"{metric} on test users")
+    style.label_axes(right, x="epoch", y=f"gap in {metric}")
+    handles = style.handles(fig)
+    fig.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=2)
+    return style.done(fig)
+
+
+def _gap(ax: Axes, epoch: np.ndarray, gap: np.ndarray, look: dict[str, Any], label: str, n: int) -> None:
+    there = ~np.isnan(gap).all(0)
+    spots = [t_interval(column[~np.isnan(column)]) for column in gap[:, there].T]
+    mean = [s.mean for s in spots]
+    half = [s.high - s.mean for s in spots]
+    ax.errorbar(epoch[there] + 0.24 * (n - 1.5), mean, yerr=half, **look | {"linestyle": "none"}, label=label)

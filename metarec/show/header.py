@@ -1,58 +1,68 @@
-"""Where the numbers on a page come from: the header of a table, and the stamp at the foot of a notebook."""
+"""Where the numbers on a page come from: the conditions of a table, and the stamp at a page's foot."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from html import escape
 
 import pandas as pd
 
 from metarec.errors import RecordError
-from metarec.methods import locate
-from metarec.runs import experiment, sameness
-from metarec.runs.origin import code_hash
+from metarec.runs import versions
+from metarec.runs.measured import Request
+from metarec.runs.plan import Block, TableSpec
 from metarec.runs.records import Record
+from metarec.runs.store import Store
 from metarec.show import html
 
-DEVIATIONS = "../../book/deviations.html"  # as seen from a notebook's page, two folders down
+
+def conditions(spec: TableSpec, records: Sequence[Record], store: Store, *, track: str) -> html.Html:
+    """The header of one track, a part for each data set, with the search behind its settings."""
+    own = [r for r in records if r.track == track]
+    if not own:
+        raise RecordError(f"no record of the {track} track of {spec.name}; run it first.")
+    parts = []
+    for block in spec.blocks:
+        here = [r for r in own if block.holds(r)]
+        if here:
+            parts.append(
+                header(here, track=track, search=_searched(spec, block, here, store, track), spec=spec)
+            )
+    return html.Html("".join(part.html for part in parts), f"{track} track")
 
 
-def stale(records: Iterable[Record]) -> list[str]:
-    """Methods whose code has changed since their records were made, and not shown to change no number."""
-    return list(dict.fromkeys(r.method for r in records if not fresh(r)))
+def _searched(
+    spec: TableSpec, block: Block, here: Sequence[Record], store: Store, track: str
+) -> list[Record]:
+    """The search records of the rows that take their settings from a search on this track."""
+    tuned = tuple(row for row in spec.rows if track in row.tuned)
+    needed = {row.searched_as for row in tuned} | {row.label for row in tuned}
+    rows = tuple(row for row in spec.rows if row.label in needed)
+    if here[0].profile == "quick" or not rows:
+        return []
+    asked = replace(spec, blocks=(block,), rows=tuple(replace(row, tuned=(track,)) for row in rows))
+    return asked.search_records(Request("full", (track,), 1, store))
 
 
-def fresh(record: Record) -> bool:
-    """Whether the present code would make the same record, as far as is known."""
-    return sameness.fresh(module_of(record), record.code_hash)
+def tuning(search: Sequence[Record], records: Sequence[Record], spec: TableSpec) -> pd.DataFrame:
+    """What a search tried: `method, option, grid, seeds, chosen`, one row a searched row and option.
 
-
-def module_of(record: Record) -> str:
-    """The module behind a record: that of its method, or of the experiment's own counting."""
-    if "model" in record.options:
-        return locate(record.options["model"])[0]
-    return str(experiment(f"{record.paper}.{record.experiment}").measure.__module__)
-
-
-def tuning(search: Sequence[Record], records: Sequence[Record]) -> pd.DataFrame:
-    """What a search tried: `method, option, grid, seeds, chosen`, one row a method and searched option.
-
-    An option was searched if it differs between the search records of a method; `chosen` is its value in
+    An option was searched if it differs between the search records of a row; `chosen` is its value in
     `records`.
     """
+    source = {row.label: row.searched_as or row.label for row in spec.rows}
     rows = []
-    for method in dict.fromkeys(r.method for r in search):
-        tried = [r for r in search if r.method == method]
-        used = [r for r in records if r.method == method]
+    for method in dict.fromkeys(r.label for r in search):
+        tried = [r for r in search if r.label == method]
+        used = [r for r in records if source[r.label] == method]
         for option in dict.fromkeys(name for r in tried for name in r.options):
             grid = _values(tried, option)
             if len(grid) > 1:
-                chosen = _values(used, option)
                 seeds = len({r.seed for r in tried})
-                rows.append(
-                    {"method": method, "option": option, "grid": grid, "seeds": seeds, "chosen": chosen}
-                )
+                found = {"option": option, "grid": grid, "seeds": seeds, "chosen": _values(used, option)}
+                rows.append({"method": spec.printed[method], **found})
     return pd.DataFrame(rows, columns=["method", "option", "grid", "seeds", "chosen"])
 
 
@@ -62,31 +72,23 @@ def _values(records: Iterable[Record], option: str) -> list[object]:
 
 
 def header(
-    records: Sequence[Record],
-    *,
-    track: str,
-    search: Sequence[Record] = (),
-    deviations: Sequence[str] = (),
+    records: Sequence[Record], *, track: str, search: Sequence[Record] = (), spec: TableSpec
 ) -> html.Html:
-    """The conditions of one track of a table: data, split, selection, tuning, cost, deviations, freshness.
+    """The conditions of one track on one data set.
 
     `search` are the records of the tuning that chose the settings of this track; none if there was none.
-    `deviations` are ids that apply beside those that the records declare.
     """
-    own = [r for r in records if r.track == track]
-    if not own:
-        raise RecordError(f"no record of the {track} track; run the experiment first.")
     facts = {
-        "Data": _each(f"{r.dataset}, sha256 {r.data_sha256[:12]}…" for r in own),
-        "Counts": _each(_counts(r) for r in own),
-        "Split": _each(_split(r) for r in own),
-        "Test users": _split_ids(own),
-        "Reported": _reported([r for r in own if r.epochs]),
-        "Tuning": _tuning(search, own),
-        "Device": _each(r.device for r in own),
-        "Cost": _cost(own),
-        "Deviations": _deviations(own, deviations),
-        "Code": _freshness(own),
+        "Data": _each(f"{r.dataset}, sha256 {r.data_sha256[:12]}…" for r in records),
+        "Counts": _each(_counts(r) for r in records),
+        "Split": _each(_split(r) for r in records),
+        "Test users": _split_ids(records),
+        "Reported": _reported([r for r in records if r.epochs]),
+        "Tuning": _tuning(search, records, spec),
+        "Device": _each(r.device for r in records),
+        "Cost": _cost(records),
+        "Deviations": _deviations(spec.deviations),
+        "Versions": _versions(records),
     }
     shown = {name: value for name, value in facts.items() if value}
     return html.Html(html.pairs(shown, title=f"Conditions of the {track} track"), f"{track} track")
@@ -96,22 +98,18 @@ def stamp(records: Sequence[Record]) -> html.Html:
     """Everything needed to find this page's runs again, read from their records."""
     if not records:
         raise RecordError("there are no records to stamp; run the experiment first.")
-    versions = [", ".join(f"{name} {v}" for name, v in sorted(r.versions.items())) for r in records]
+    libraries = [", ".join(f"{name} {v}" for name, v in sorted(r.libraries.items())) for r in records]
     days = sorted({r.finished[:10] for r in records})
-    hashes = sorted({(module_of(r), r.code_hash, fresh(r)) for r in records})
     facts = {
         "Profile": _each(r.profile for r in records),
         "Runs": f"{len(records)}, seeds {_span(r.seed for r in records)}",
         "Commit": _each(r.git_commit for r in records),
-        "Code": "<br>".join(
-            f"{escape(m.removeprefix('metarec.'))} {h} {html.badge('fresh' if ok else 'stale')}"
-            for m, h, ok in hashes
-        ),
+        "Versions": _versions(records),
         "Data": _each(f"{r.dataset}, sha256 {r.data_sha256}" for r in records),
         "Device": _each(r.device for r in records),
         "Time": _duration(sum(r.wall_seconds for r in records)),
         "Finished": days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}",
-        "Versions": _each(versions),
+        "Libraries": _each(libraries),
     }
     return html.Html(html.pairs(facts, title="Provenance"), f"{len(records)} runs")
 
@@ -127,7 +125,9 @@ def _counts(r: Record) -> str:
 
 
 def _split(r: Record) -> str:
-    options = ", ".join(f"{name} = {value}" for name, value in sorted(r.protocol["rule_options"].items()))
+    """The rule with the options that are not its defaults."""
+    given = r.protocol["rule_options"]
+    options = ", ".join(f"{name} = {value}" for name, value in sorted(given.items()) if value is not None)
     return f"rule {r.protocol['rule']!r}: {options}"
 
 
@@ -145,7 +145,7 @@ def _reported(records: Sequence[Record]) -> str:
     for r in records:
         kept = "the last epoch" if r.selection == "last" else f"the epoch with the {r.selection}"
         drawn = ""
-        if r.options.get("model") == "tanp":  # the one method with a latent variable
+        if r.method == "tanp":  # the one method with a latent variable
             drawn = "; latent variable drawn at test" if r.protocol["sample"] else "; posterior mean at test"
         epochs.setdefault((kept, drawn), set()).add(r.epochs)
     spans = {key: sorted(found) for key, found in epochs.items()}
@@ -155,15 +155,15 @@ def _reported(records: Sequence[Record]) -> str:
     )
 
 
-def _tuning(search: Sequence[Record], records: Sequence[Record]) -> str:
+def _tuning(search: Sequence[Record], records: Sequence[Record], spec: TableSpec) -> str:
     if not search:
         return "no search: one setting for each method"
-    methods = {r.method for r in search}
-    settings = {len({r.config_hash for r in search if r.method == m}) for m in methods}
+    methods = {r.label for r in search}
+    settings = {len({r.config for r in search if r.label == m}) for m in methods}
     each = " to ".join(str(n) for n in sorted({min(settings), max(settings)}))
     time = _duration(sum(r.wall_seconds for r in search))
     lines = [f"{each} settings for each of {len(methods)} methods, {len(search)} runs, {time}"]
-    found = tuning(search, records)
+    found = tuning(search, records, spec)
     varied = found["chosen"].map(len) > 1  # what a figure varies was not chosen
     for option, rows in found[~varied].groupby("option", sort=False):
         grids = zip(rows["grid"], rows["seeds"], strict=True)
@@ -193,21 +193,21 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-def _deviations(records: Sequence[Record], more: Sequence[str]) -> str:
-    ids = {name for r in records for name in r.protocol["deviations"]} | set(more)
+def _deviations(ids: Iterable[str]) -> str:
     order = sorted(ids, key=lambda name: int(re.sub(r"\D", "", name) or 0))
-    links = (f'<a href="{DEVIATIONS}#{escape(i.lower())}">{escape(i)}</a>' for i in order)
-    return ", ".join(links) or "none declared"
+    return ", ".join(f'<a href="book:deviations#{escape(i.lower())}">{escape(i)}</a>' for i in order)
 
 
-def _freshness(records: Sequence[Record]) -> str:
-    old = stale(records)
-    if not old:
-        same = all(r.code_hash == code_hash(module_of(r)) for r in records)
-        changed = "the code has changed since these runs, and gives the same numbers on planted data"
-        return f"{html.badge('fresh')} {'unchanged since these runs' if same else changed}"
-    which = "every method" if len(old) == len({r.method for r in records}) else ", ".join(old)
-    return f"{html.badge('stale')} changed since these runs: {escape(which)}"
+def _versions(records: Sequence[Record]) -> str:
+    """Whether the records carry the present versions; else what has moved, and in how many of them."""
+    moved = [change for r in records for change in versions.older(r.versions)]
+    if not moved:
+        made = {name: v for r in records for name, v in r.versions.items()}
+        return (
+            f"{html.badge('current')} {escape(', '.join(f'{name} {v}' for name, v in sorted(made.items())))}"
+        )
+    each = "; ".join(f"{change} ({moved.count(change)} runs)" for change in dict.fromkeys(moved))
+    return f"{html.badge('older version')} {escape(each)}"
 
 
 def _span(seeds: Iterable[int]) -> str:
