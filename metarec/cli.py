@@ -19,6 +19,9 @@ from metarec.data.commands import add_data
 from metarec.errors import MetarecError
 
 
+MOST_SEEDS = 20  # that `show` looks for
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The parser with every command."""
     parser = argparse.ArgumentParser(
@@ -121,7 +124,7 @@ def show(args: argparse.Namespace) -> int:
 
     asked = spec(args.table)
     store = Store((args.results or results_root()).absolute())
-    records = asked.records(Request("full", tracks_of(asked, args.track), 10**6, store))
+    records = asked.records(Request("full", tracks_of(asked, args.track), MOST_SEEDS, store))
     if not records:
         raise MetarecError(
             f"no records of {args.table} under {store.root}; run `metarec run {args.table}` first."

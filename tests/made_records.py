@@ -1,24 +1,26 @@
-"""Records and per-user metrics made up to order, for the tests of reports."""
+"""Records and per-user metrics made up to order, for the tests of pages."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from metarec.runs.records import Record, Store, digest
+from metarec.runs.records import Record, digest
+from metarec.runs.store import Store
 
 USERS = 60
+COUNTED = ("users", "items", "ratings", "train tasks", "valid tasks", "test tasks", "test query ratings")
 
 
 def add(
     store: Store,
-    method: str,
+    label: str,
     scores: Mapping[str, Any],
     *,
     seed: int = 0,
-    experiment: str = "made",
     track: str = "published",
     dataset: str = "lastfm-tanp",
     split: str = "split",
@@ -27,46 +29,35 @@ def add(
 ) -> Record:
     """Store one run whose per-user metrics are `scores`, `{metric: [users] or one value}`; its record."""
     users = {name: np.array(np.broadcast_to(v, USERS), float) for name, v in scores.items()}
-    chosen = {"model": "item-mean", **(options or {})}
-    record = Record(
-        paper="tanp",
-        experiment=experiment,
-        track=track,
-        dataset=dataset,
-        method=method,
-        options=chosen,
-        seed=seed,
-        metrics={name: float(np.mean(v)) for name, v in users.items()},
-        protocol={"rule": "tanp", "rule_options": {"n_support": 20}, "sample": True, "deviations": ["D1"]},
-        split_id=split,
-        counts=dict.fromkeys(
-            (
-                "users",
-                "items",
-                "ratings",
-                "train tasks",
-                "valid tasks",
-                "test tasks",
-                "test query ratings",
-            ),
-            7,
-        ),
-        selection="last",
-        epochs=3,
-        config_hash=digest([method, chosen, track, dataset]),
-        data_sha256="ab" * 32,
-        device="CPU",
-        finished="2026-01-02T03:04:05+00:00",
-        versions={"torch": "2"},
-        **given,
-    )
+    chosen = dict(options or {})
+    made: dict[str, Any] = {
+        "paper": "tanp",
+        "track": track,
+        "dataset": dataset,
+        "method": "item-mean",
+        "options": chosen,
+        "seed": seed,
+        "metrics": {name: float(np.mean(v)) for name, v in users.items()},
+        "protocol": {"rule": "tanp", "rule_options": {"n_support": 20}, "sample": True},
+        "split_id": split,
+        "counts": dict.fromkeys(COUNTED, 7),
+        "selection": "last",
+        "epochs": 3,
+        "config": digest([label, chosen, track, dataset]),
+        "versions": {"method item-mean": 1},
+        "data_sha256": "ab" * 32,
+        "device": "CPU",
+        "finished": "2026-01-02T03:04:05+00:00",
+        "libraries": {"torch": "2"},
+    }
+    record = Record(**{**made, **given})
     store.add(record, users)
-    return record
+    return replace(record, label=label)
 
 
 def add_seeds(
     store: Store,
-    method: str,
+    label: str,
     gains: Mapping[str, float],
     *,
     seeds: int = 5,
@@ -78,13 +69,13 @@ def add_seeds(
     """`seeds` runs: every user's level, the method's gain, noise of a user and method, wobble of a seed."""
     level = np.random.default_rng(1).uniform(-0.2, 0.2, USERS)
     level -= level.mean()
-    own = np.random.default_rng([int(digest(method)[:6], 16)])
+    own = np.random.default_rng([int(digest(label)[:6], 16)])
     personal = {m: own.normal(0, noise, USERS) for m in gains}
     personal = {m: v - v.mean() for m, v in personal.items()}
     return [
         add(
             store,
-            method,
+            label,
             {m: base + level + g + personal[m] + wobble * own.normal() for m, g in gains.items()},
             seed=seed,
             **given,

@@ -1,4 +1,4 @@
-"""What can be asked of an experiment: one that is measured honours it as one that is trained does."""
+"""What can be asked of a figure: one that is measured honours it as one that is trained does."""
 
 from __future__ import annotations
 
@@ -7,62 +7,56 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from made_records import add
 
-from metarec import runs as experiments
 from metarec.cli import main
 from metarec.data import synthetic
 from metarec.errors import ProtocolError
-from metarec.methods import locate
-from metarec.papers.pnmta import fig1 as stream
-from metarec.papers.pnmta import fig2 as groups
-from metarec.papers.pnmta import fig8 as vectors
-from metarec.runs import Experiment, Request, checks, execute
-from metarec.runs import origin as provenance
-from metarec.runs.measured import Measurement
-from metarec.runs.plan import no_runs
-from metarec.runs.records import Record, Store
+from metarec.papers.pnmta import fig1, fig2, fig8
+from metarec.runs import checks
+from metarec.runs.execute import Only, execute, results_root
+from metarec.runs.measured import Measured, Measurement, Request
+from metarec.runs.records import Record
+from metarec.runs.store import Store
+
+Asked = tuple[Measured, list[Request]]
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Request]:
-    """What an experiment that makes one record and is then interrupted was asked for."""
+def made(tmp_path: Path) -> Asked:
+    """A figure that makes one record and is then interrupted, and what it was asked for."""
     seen: list[Request] = []
 
     def measure(request: Request) -> Iterator[Record]:
         seen.append(request)
-        yield add(Store(tmp_path / "elsewhere"), "first", {"P@5": 0.1})
+        yield add(Store(tmp_path / "elsewhere"), "first", {"P@5": 0.1}, measure="made")
         raise KeyboardInterrupt
 
-    made = Experiment("tanp", "made", no_runs, ("published",), measure=measure)
-    monkeypatch.setattr(experiments, "names", lambda: {"tanp.made": made})
-    return seen
+    return Measured("tanp.made", "Made", measure), seen
 
 
-def test_a_measurement_that_is_kept_keeps_its_users(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    kept = add(store, "first", {"P@5": 0.1})
-    store.add(kept, {"P@5": np.array([0.1])})
-    assert list(experiments._kept(iter([kept]), store)) == [kept]
-    assert len(store.per_user(kept.paper, kept.experiment, [kept.key])) == 1
-
-
-def test_an_interrupted_measurement_keeps_what_it_has_recorded(asked: list[Request], tmp_path: Path) -> None:
+def test_an_interrupted_measurement_keeps_what_it_has_recorded(made: Asked, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
-        execute("tanp.made", store=Store(tmp_path))
-    assert [r.method for r in Store(tmp_path).read("tanp", "made")] == ["first"]
+        execute(made[0], store=Store(tmp_path))
+    assert len(Store(tmp_path).read("tanp", "made")) == 1
 
 
-def test_a_measurement_is_told_its_device_and_whether_to_redo(asked: list[Request], tmp_path: Path) -> None:
+def test_a_measurement_is_told_its_device_and_whether_to_redo(made: Asked, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
-        execute("tanp.made", seeds=3, device="cpu", redo=True, jobs=2, store=Store(tmp_path))
-    (request,) = asked
+        execute(made[0], seeds=3, device="cpu", redo=True, jobs=2, store=Store(tmp_path))
+    (request,) = made[1]
     assert (request.device, request.redo, request.seeds) == (torch.device("cpu"), True, 3)
     assert request.tracks == ("published",)
+
+
+def test_a_measurement_is_made_as_a_whole(made: Asked, tmp_path: Path) -> None:
+    with pytest.raises(ProtocolError, match=r"tanp\.made is measured as a whole"):
+        execute(made[0], store=Store(tmp_path), only=Only(method="first"))
+    assert not made[1]
 
 
 @pytest.mark.parametrize(
@@ -75,57 +69,62 @@ def test_a_measurement_is_told_its_device_and_whether_to_redo(asked: list[Reques
     ],
 )
 def test_a_measurement_is_checked_as_a_training_is(
-    asked: list[Request], tmp_path: Path, given: dict[str, object], message: str
+    made: Asked, tmp_path: Path, given: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ProtocolError, match=message):
-        execute("tanp.made", store=Store(tmp_path), **given)  # type: ignore[arg-type]
-    assert not asked
+        execute(made[0], store=Store(tmp_path), **given)
+    assert not made[1]
 
 
 @pytest.mark.parametrize("redo", [False, True])
-def test_fig_8_trains_again_only_what_older_code_recorded_and_only_if_asked(
+def test_fig_8_trains_again_only_what_an_older_version_recorded_and_only_if_asked(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, redo: bool
 ) -> None:
     measured: list[str] = []
     store = Store(tmp_path)
-    runs = vectors.fig8(Request("quick", ("published",), 1, store))
+    runs = fig8.fig8(Request("quick", ("published",), 1, store))
 
-    def record(run: experiments.Run, *_: object) -> Record:
+    def vectors(run: Any, *_: object) -> None:
         measured.append(run.label)
-        code = "older" if len(measured) == 1 else provenance.code_hash(locate(run.model)[0])
-        made = add(Store(tmp_path / "elsewhere"), run.label, {"P@5": 0.1})
-        return replace(made, paper="pnmta", experiment="fig8", config_hash=run.config_hash, code_hash=code)
 
-    monkeypatch.setattr(vectors, "_measure", record)
-    execute("pnmta.fig8", profile="quick", seeds=1, store=store)
+    def analysed(*_: object, **__: object) -> tuple[dict[str, float], dict[str, Any]]:
+        return {"silhouette": 0.1}, {}
+
+    monkeypatch.setattr(fig8, "trained_vectors", vectors)
+    monkeypatch.setattr(fig8, "analyse", analysed)
+    execute(fig8.SPEC, profile="quick", seeds=1, store=store)
     assert measured == [run.label for run in runs]
-    execute("pnmta.fig8", profile="quick", seeds=1, store=store, redo=redo)
+    first = store.read("pnmta", "fig8")[0]
+    store.add(replace(first, versions={**first.versions, "trainer": 0}))
+    execute(fig8.SPEC, profile="quick", seeds=1, store=store, redo=redo)
     assert measured[len(runs) :] == ([runs[0].label] if redo else [])
 
 
-@pytest.mark.parametrize("module", [stream, groups], ids=["fig1", "fig2"])
+@pytest.mark.parametrize("module", [fig1, fig2], ids=["fig1", "fig2"])
 def test_what_is_measured_is_not_measured_again(
     module: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(groups, "SETTINGS", groups.SETTINGS[:1])
-    name, store = module.EXPERIMENTS[0].name, Store(tmp_path)
-    execute(f"pnmta.{name}", profile="quick", seeds=1, store=store)
-    first = store.read("pnmta", name)
-    monkeypatch.setattr(module, "train", None)
+    monkeypatch.setattr(fig2, "SETTINGS", fig2.SETTINGS[:1])
+    store = Store(tmp_path)
+    first = execute(module.SPEC, profile="quick", seeds=1, store=store)
+    assert first.made == len(first.records) and first.there == 0
+    monkeypatch.setattr(module, "_measure", None, raising=False)
+    monkeypatch.setattr(module, "_trained", None, raising=False)
     for redo in (False, True):
-        assert execute(f"pnmta.{name}", profile="quick", seeds=1, store=store, redo=redo) == first
+        again = execute(module.SPEC, profile="quick", seeds=1, store=store, redo=redo)
+        assert again.records == first.records and again.made == 0
 
 
-def test_a_record_is_kept_unless_older_code_made_it_and_redo_is_asked_for(tmp_path: Path) -> None:
+def test_a_record_is_kept_unless_an_older_version_made_it_and_redo_is_asked_for(tmp_path: Path) -> None:
     ratings, options = synthetic(0, n_users=40, n_items=80), {"rounds": 3}
     for redo in (False, True):
         request = Request("quick", ("published",), 1, Store(tmp_path), redo=redo)
-        place = Measurement("pnmta", "made", stream.__name__, request)
+        place = Measurement("pnmta", "made", request, models=("pnmta",))
         record = place.record("one", ratings, options, {"worth": 1.0})
-        for kept in (record, replace(record, code_hash="older")):
+        for kept in (record, replace(record, versions={**record.versions, "method pnmta": 0})):
             request.store.add(kept)
             found = place.recorded("one", ratings, options)
-            assert found == (None if redo and kept.code_hash == "older" else kept)
+            assert (found is None) == (redo and kept is not record)
         assert place.recorded("one", ratings, options, seed=1) is None
         assert place.recorded("one", ratings, {"rounds": 4}) is None
 
@@ -162,10 +161,9 @@ def test_missing_data_are_said_once_and_only_if_something_is_to_be_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("METAREC_DATA", str(tmp_path / "none"))
-    assert main(["run", "tanp.table4-tuning", "--results", str(tmp_path)]) == 2
+    assert main(["run", "tanp.table4", "--results", str(tmp_path)]) == 2
     said = capsys.readouterr().err
     assert said.startswith("lastfm-tanp: ") and "metarec data fetch lastfm-tanp" in said
     assert said.count("\n") == 1
-    committed = Store(experiments.results_root())
-    records = execute("tanp.table4-tuning", store=committed, quiet=True)
-    assert len(records) == len(committed.read("tanp", "table4-tuning"))
+    done = execute(TABLE4, store=Store(results_root()), quiet=True)
+    assert done.made == 0 and done.there == len(done.records) > 0

@@ -72,8 +72,10 @@ def check_data(runs: Sequence[Run], store: Store, *, redo: bool) -> None:
             melu = place.data_options.get("fields", "melu") == "melu"
             catalog.folder(place.dataset, data_home(), extra=melu)
             to_read[digest([place.dataset, dict(place.data_options)])] = place
+    beside = {(run.paper, f"{run.protocol.dataset}/{run.model}") for run in runs}
+    there = [r for where in sorted(beside) for r in store.read(*where)]
     for place in to_read.values():
-        _refuse_other_data(place, [r for r in find(runs, store) if r is not None], store)
+        _refuse_other_data(place, there, store)
 
 
 def _refuse_other_data(place: Protocol, records: Iterable[Record], store: Store) -> None:

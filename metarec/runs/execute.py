@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,24 +122,25 @@ def execute(
     found = pick_device(device)
     check_workers(**{key: how[key] for key in ("jobs", "max_replicas", "backend", "scheduler") if key in how})
     request = Request(profile, tracks_of(spec, track, seeds), seeds, store, found, redo)
-    check_results(store.root)
     if isinstance(spec, Measured):
         if only not in (None, Only()):
             raise ProtocolError(
                 f"{spec.name} is measured as a whole; leave --dataset, --method and --cell out."
             )
+        check_results(store.root)
         return _measure(spec, request)
     how |= {"device": device, "redo": redo, "scratch": how.get("scratch") or store.root / ".checkpoints"}
+    made = 0
     search = spec.search_runs(request)
-    check_data([*search, *(spec.runs(request) if not search else [])], store, redo=redo)
-    made = len(missing(search, store, redo=redo))
-    run_all(search, store, **how)
-    runs = (only or Only()).keep(spec.runs(request), spec)
-    check_data(runs, store, redo=redo)
-    todo = len(missing(runs, store, redo=redo))
-    records = run_all(runs, store, **how)
+    for plan in (lambda: search, lambda: (only or Only()).keep(spec.runs(request), spec)):
+        runs = plan()  # a table's runs can be planned once its search has been done
+        if todo := missing(runs, store, redo=redo):
+            check_results(store.root)
+            check_data(runs, store, redo=redo)
+        records = run_all(runs, store, **how)
+        made += len(todo)
     old = sum(bool(versions.older(r.versions)) for r in records)
-    return Done(records, made + todo, len({(r.config, r.seed) for r in runs}) - todo, old)
+    return Done(records, made, len({(r.config, r.seed) for r in runs}) - len(todo), old)
 
 
 def obtain(
@@ -159,8 +162,8 @@ def obtain(
             )
         return found, store
     if profile == "quick":
-        folder = tempfile.TemporaryDirectory(prefix="metarec-quick-")
-        store = Store(Path(folder.name), holds=folder)
+        store = Store(Path(tempfile.mkdtemp(prefix="metarec-quick-")))
+        weakref.finalize(store, shutil.rmtree, store.root, ignore_errors=True)
         seeds, quiet = min(seeds, 2), True
     else:
         store, quiet = Store(results_root()), None

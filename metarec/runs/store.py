@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -26,11 +27,11 @@ class Store:
 
     Per-user rows are written before the line that names them, so a run is in the store entirely or not at
     all; a lock file keeps several processes apart. A record replaces an older one of the same configuration,
-    seed and tag. `holds` is kept as long as the store is: a temporary folder, say.
+    seed and tag.
     """
 
-    def __init__(self, root: Path, holds: Any = None):
-        self.root, self._holds = Path(root), holds
+    def __init__(self, root: Path):
+        self.root = Path(root)
         self._seen: dict[Path, tuple[tuple[int, int], list[Record]]] = {}
 
     def path(self, paper: str, place: str) -> Path:
@@ -135,18 +136,26 @@ def _lines(records: Iterable[Record]) -> bytes:
 
 
 def _write_rows(path: Path, rows: pd.DataFrame) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    rows.astype({"key": "category"}).to_parquet(temporary, index=False, compression="zstd")
-    os.replace(temporary, path)
+    with _replacing(path) as temporary:
+        rows.astype({"key": "category"}).to_parquet(temporary, index=False, compression="zstd")
 
 
 def _replace(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(temporary, "wb") as file:
+    with _replacing(path) as temporary, open(temporary, "wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(temporary, path)
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """A file beside `path` that takes its place in one step, or goes if anything fails."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def find(runs: Sequence[Run] | Iterator[Run], store: Store) -> list[Record | None]:
