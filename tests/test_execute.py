@@ -17,6 +17,7 @@ from metarec.cli import main
 from metarec.data import synthetic
 from metarec.errors import ProtocolError
 from metarec.papers.pnmta import fig1, fig2, fig8
+from metarec.papers.tanp.tables import TABLE4
 from metarec.runs import checks
 from metarec.runs.execute import Only, execute, results_root
 from metarec.runs.measured import Measured, Measurement, Request

@@ -113,8 +113,7 @@ def execute(
     `only` keeps some of the runs. `how` are the other arguments of `runner.run_all`; what is measured and not
     trained has no use for them. All that can be wrong with the request is found before anything is trained.
     """
-    from metarec.runs.checks import check_data, check_results, check_workers
-    from metarec.runs.runner import missing, run_all
+    from metarec.runs.checks import check_results, check_workers
     from metarec.training.device import pick_device
 
     if profile not in ("quick", "full"):
@@ -130,17 +129,23 @@ def execute(
         check_results(store.root)
         return _measure(spec, request)
     how |= {"device": device, "redo": redo, "scratch": how.get("scratch") or store.root / ".checkpoints"}
-    made = 0
-    search = spec.search_runs(request)
-    for plan in (lambda: search, lambda: (only or Only()).keep(spec.runs(request), spec)):
-        runs = plan()  # a table's runs can be planned once its search has been done
-        if todo := missing(runs, store, redo=redo):
-            check_results(store.root)
-            check_data(runs, store, redo=redo)
-        records = run_all(runs, store, **how)
-        made += len(todo)
+    _, searched = _train(spec.search_runs(request), store, how)
+    runs = (only or Only()).keep(spec.runs(request), spec)  # planned once the search has been done
+    records, made = _train(runs, store, how)
     old = sum(bool(versions.older(r.versions)) for r in records)
-    return Done(records, made, len({(r.config, r.seed) for r in runs}) - len(todo), old)
+    return Done(records, searched + made, len({(r.config, r.seed) for r in runs}) - made, old)
+
+
+def _train(runs: Sequence[Run], store: Store, how: dict[str, Any]) -> tuple[list[Record], int]:
+    """Do what is missing of some runs, and say how much that was."""
+    from metarec.runs.checks import check_data, check_results
+    from metarec.runs.runner import missing, run_all
+
+    todo = missing(runs, store, redo=how["redo"])
+    if todo:
+        check_results(store.root)
+        check_data(runs, store, redo=how["redo"])
+    return run_all(runs, store, **how), len(todo)
 
 
 def obtain(
