@@ -15,7 +15,7 @@ from metarec.records import Record, Store
 from metarec.report import html
 from metarec.report.layout import select
 from metarec.report.pnmta_names import spelt
-from metarec.report.statistics import t_interval
+from metarec.stats.intervals import interval
 
 # Figure 4 at its largest support is Table 2: the same users, settings and seeds, trained on its own.
 TWICE: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -49,7 +49,7 @@ def agreement(one: Sequence[Record], other: Sequence[Record], metric: str = "MAE
     for dataset, method in dict.fromkeys(key[:2] for key in shared):
         keys = sorted(key for key in shared if key[:2] == (dataset, method))
         a, b = (np.array([side[key].metrics[metric] for key in keys]) for side in (first, second))
-        found, spread = t_interval(b - a), float(a.std(ddof=1)) if len(a) > 1 else float("nan")
+        found, spread = interval(b - a), float(a.std(ddof=1)) if len(a) > 1 else float("nan")
         largest = float(np.abs(b - a).max())
         cells = [html.number(float(a.mean()), 4), html.number(float(b.mean()), 4)]
         cells += [html.signed(found.mean, 5), html.number(largest, 5), html.number(spread, 4)]

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from metarec.errors import RecordError
 from metarec.records import Record
 from metarec.report import html, style
-from metarec.report.statistics import t_interval
 from metarec.report.tables import Table
+from metarec.stats.intervals import interval
 
 
 def history(records: Sequence[Record], method: str, track: str, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -87,7 +87,7 @@ def optimism(
         epoch, curve = history(records, method, track, f"test:{metric}")
         mean, best = 100 * curve.mean(0), 100 * curve.max(1)
         top = int(mean.argmax())
-        last, own = t_interval(100 * curve[:, -1]), float(best.mean())
+        last, own = interval(100 * curve[:, -1]), float(best.mean())
         printed = html.number(paper[method]) if method in paper else "–"
         values.append({"method": method, "last": last.mean, "best": mean[top], "own": own})
         rows.append(

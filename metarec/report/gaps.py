@@ -11,10 +11,9 @@ from matplotlib.figure import Figure
 
 from metarec.errors import RecordError
 from metarec.records import Record
-from metarec.report import statistics as st
 from metarec.report import style
 from metarec.report.epochs import history
-from metarec.report.statistics import t_interval
+from metarec.stats.intervals import interval, nan_mean
 
 
 def figure(
@@ -42,7 +41,7 @@ def figure(
         look = style.series((4, 0, 2, 3)[n])
         epoch = np.arange(1, values.shape[1] + 1)
         left.plot(epoch, values.T, color=look["color"], linewidth=0.8, alpha=0.6)
-        left.plot(epoch, st.nan_mean(values, 0), **look, label=method)
+        left.plot(epoch, nan_mean(values, 0), **look, label=method)
         if method != lead:
             _gap(right, epoch, values - found[lead], look, f"{lead} ahead of {method}", n)
     for n, (word, height) in enumerate((levels or {}).items()):
@@ -60,7 +59,7 @@ def figure(
 
 def _gap(ax: Axes, epoch: np.ndarray, gap: np.ndarray, look: dict[str, Any], label: str, n: int) -> None:
     there = ~np.isnan(gap).all(0)
-    spots = [t_interval(column[~np.isnan(column)]) for column in gap[:, there].T]
+    spots = [interval(column[~np.isnan(column)]) for column in gap[:, there].T]
     mean = [s.mean for s in spots]
     half = [s.high - s.mean for s in spots]
     ax.errorbar(epoch[there] + 0.24 * (n - 1.5), mean, yerr=half, **look | {"linestyle": "none"}, label=label)

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from metarec.errors import RecordError
 from metarec.records import Record
 from metarec.report import html, style
-from metarec.report.statistics import Interval, t_interval
+from metarec.stats.intervals import Interval
+from metarec.stats.intervals import interval as t_interval
 
 # Groups in the order of their numbers: colour and marker.
 LOOKS = (("#2370a6", "o"), ("#e06500", "s"), ("#1ea29c", "^"))

@@ -15,11 +15,11 @@ from matplotlib.ticker import MaxNLocator
 
 from metarec.records import Record, Store
 from metarec.report import html, style
-from metarec.report import statistics as st
 from metarec.report.layout import Layout, select
 from metarec.report.pnmta_names import COLUMNS, ROWS
-from metarec.report.samples import samples
 from metarec.report.tables import Table, build
+from metarec.stats import tests
+from metarec.stats.samples import samples
 
 DEFAULT = "PNMTA C film"
 
@@ -97,15 +97,15 @@ def forest(
 ) -> Figure:
     """Gain in MAE of the default over each other cell, paired over users.
 
-    Filled where the difference is clear (`statistics.holm`, over the cells of a panel).
+    Filled where the difference is clear (`tests.holm`, over the cells of a panel).
     """
     found = {}
     for block in layout.blocks:
         own = select(records, {**block.where, "track": track})
         if own:
             there = samples(own, store, ["MAE"])
-            rows = [st.compare(there[default], other) for name, other in there.items() if name != default]
-            found[block.dataset] = st.holm(pd.concat(rows, ignore_index=True))
+            rows = [tests.compare(there[default], other) for name, other in there.items() if name != default]
+            found[block.dataset] = tests.holm(pd.concat(rows, ignore_index=True))
     names = [
         name
         for name in layout.rows

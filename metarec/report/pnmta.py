@@ -8,11 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from metarec.claims.courses import Setting
 from metarec.experiments.pnmta import SEARCHED
 from metarec.records import Record, Store
 from metarec.report import differences, figures, html, provenance
-from metarec.report.claims import Ledger
-from metarec.report.contrasts import Setting
 from metarec.report.courses import Course
 from metarec.report.layout import Block, Layout, score, select
 from metarec.report.pnmta_names import (
@@ -24,7 +23,6 @@ from metarec.report.pnmta_names import (
     ML,
     NO_PT,
     PAPER_SETS,
-    PLACES,
     PNMTA,
     PRINTED,
     SHARE,
@@ -35,9 +33,8 @@ from metarec.report.pnmta_names import (
     names_of,
     on_set,
 )
-from metarec.report.pnmta_rules import RULES
-from metarec.report.statistics import t_interval
 from metarec.report.tables import paper_values
+from metarec.stats.intervals import interval
 
 __all__ = [
     "FIG4",
@@ -45,7 +42,6 @@ __all__ = [
     "FIG6",
     "FIG7",
     "FOUR",
-    "LEDGER",
     "LINES",
     "READINGS",
     "TABLE2",
@@ -209,7 +205,7 @@ def order_table(timed: Sequence[Record], shuffled: Sequence[Record], *, track: s
     lost = []
     for method in methods:
         scores = [[score(r, "MAE") for r in side if r.method == method] for side in sides]
-        found = [t_interval(s for s in own if not np.isnan(s)) for own in scores]
+        found = [interval(s for s in own if not np.isnan(s)) for own in scores]
         if n := int(np.isnan(np.concatenate(scores)).sum()):
             lost.append(f"{method}: {n} seed{'s' * (n > 1)} diverged, left out of the mean.")
         printed = _AT_DEFAULT[ML].get(method)
@@ -227,18 +223,3 @@ def order_table(timed: Sequence[Record], shuffled: Sequence[Record], *, track: s
     columns = ["Paper", "By time", "Shuffled", "Difference"]
     rendered = html.table(columns, {"": rows}, caption=caption, corner="Method", kind="results", notes=notes)
     return html.Html(rendered, caption, pd.DataFrame(values))
-
-
-LEDGER = Ledger(
-    paper="pnmta",
-    places=tuple(place for pair in PLACES.values() for place in pair),
-    rules=RULES,
-    prefixes={"published": "", "sound": ""},
-    floors=("Random ranker", "Popularity", "Global mean", "Item mean"),
-    percent=False,
-    words=PRINTED,
-    remarks=(
-        f'Book-Crossing is <a href="{provenance.DEVIATIONS}#d25">a part of the data set</a>: its verdicts '
-        "are of that part.",
-    ),
-)

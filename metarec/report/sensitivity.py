@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from metarec.errors import RecordError
 from metarec.records import Record
 from metarec.report import html, style
-from metarec.report.statistics import t_interval
+from metarec.stats.intervals import interval
 
 FLOORS: Mapping[str, int] = {"Random ranker": 2, "Popularity": 1}  # which dash pattern
 
@@ -94,7 +94,7 @@ def table(
     for sweep in sweeps:
         frame = along(own, sweep, metric)
         for (method, _), scores in frame.groupby(["method", "value"])["score"]:
-            found = t_interval(100 * scores)
+            found = interval(100 * scores)
             half = (
                 "" if np.isnan(found.high) else f"<br><small>± {html.number(found.high - found.mean)}</small>"
             )
@@ -115,7 +115,7 @@ def _panel(ax: Axes, frame: pd.DataFrame, sweep: Sweep, printed: Mapping[str, fl
     for n, method in enumerate(methods):
         own = frame[frame["method"] == method]
         shift = 0.16 * (n - (len(methods) - 1) / 2)
-        spots = [t_interval(100 * scores) for _, scores in own.groupby("value")["score"]]
+        spots = [interval(100 * scores) for _, scores in own.groupby("value")["score"]]
         x = np.array([place[v] for v in sorted(own["value"].unique())]) + shift
         mean = np.array([s.mean for s in spots])
         half = np.array([s.high - s.mean for s in spots])

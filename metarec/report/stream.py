@@ -15,7 +15,8 @@ from metarec.records import Record
 from metarec.report import html, style
 from metarec.report.groups import difference, interval, over_seeds
 from metarec.report.pnmta_names import spelt
-from metarec.report.statistics import Interval, t_interval
+from metarec.stats.intervals import Interval
+from metarec.stats.intervals import interval as t_interval
 
 PICTURES = {
     "images": ("Images, by task", "class or user"),

@@ -23,8 +23,8 @@ from metarec.records import Record, Store
 from metarec.report import html
 from metarec.report.layout import Block, Layout, score, select
 from metarec.report.rendering import explained, rendered
-from metarec.report.samples import Sample, direction, samples
-from metarec.report.statistics import Interval, t_interval
+from metarec.stats.intervals import Interval, interval
+from metarec.stats.samples import Sample, direction, samples
 
 REFERENCE = Path(__file__).parents[2] / "reference"
 VERDICTS = ("matched", "better", "worse", "not comparable", "not run")
@@ -125,7 +125,7 @@ def _cells(
                 value, decimals = printed.get(key, (np.nan, 0)) if not prefix else (np.nan, 0)
                 scores = np.array([scale * score(r, prefix + metric) for r in own])
                 scores = scores[~np.isnan(scores)]
-                ours = t_interval(scores) if len(scores) else None
+                ours = interval(scores) if len(scores) else None
                 word = verdict(value, decimals, ours, direction(metric), comparable=comparable)
                 mean, low, high = ours or (np.nan, np.nan, np.nan)
                 yield {

@@ -1,0 +1,1 @@
+"""PNMTA: what is particular to it."""

@@ -1,0 +1,1 @@
+"""TaNP: what is particular to it."""
