@@ -144,9 +144,9 @@ def spread(
     *,
     relative: bool = False,
 ) -> Finder:
-    """The range (largest less smallest mean) along a setting, a row a method; `relative` as a share of the mean.
+    """The range along a setting (largest less smallest mean): a row a method.
 
-    `methods` maps a label to the fields held fixed for it.
+    `methods` maps a label to the fields held fixed for it. `relative` takes the range as a share of the mean.
     """
 
     def width(means_: np.ndarray) -> np.ndarray:

@@ -22,6 +22,7 @@ class Unit:
     percent: bool
 
     def __call__(self, value: float) -> str:
+        """With a sign."""
         return signed(100 * value) if self.percent else signed(value, 4)
 
     def plain(self, value: float) -> str:
@@ -106,25 +107,24 @@ def ranks(frame: pd.DataFrame, unit: Unit) -> str:
             shared = f"the {n} seed{'s' * (n > 1)} that all have"
             by = ", ".join(str(r) for r in row["ranks"])
             lines.append(
-                f"{place}: rank {row['rank']:.0f} of {row['of']} by mean over {shared}; by seed {by}; {told} of "
-                f"{len(own)} after Holm"
+                f"{place}: rank {row['rank']:.0f} of {row['of']} by mean over {shared}; by seed {by}; "
+                f"{told} of {len(own)} after Holm"
             )
             continue
         more = f"; ahead of it: {', '.join(ahead[:3])}{' …' if len(ahead) > 3 else ''}" if ahead else ""
         lines.append(
-            f"{place}: rank {len(ahead) + 1} of {len(own) + 1} by means over shared seeds, {told} of {len(own)} "
-            f"after Holm{more}"
+            f"{place}: rank {len(ahead) + 1} of {len(own) + 1} by means over shared seeds, {told} of "
+            f"{len(own)} after Holm{more}"
         )
     return f"{frame['a'].iloc[0]}. {'. '.join(lines)}."
 
 
 def scatters(frame: pd.DataFrame, unit: Unit) -> str:
     """How much more each opponent scatters over seeds, as a ratio with its interval."""
-    found = means(frame, "b").to_dict("records")
-    parts = [
-        f"{row['b']} {np.exp(row['gain']):.2f} times as much [{np.exp(row['low']):.2f}, {np.exp(row['high']):.2f}]"
-        for row in found
-    ]
+    parts = []
+    for row in means(frame, "b").to_dict("records"):
+        ratio, low, high = np.exp([row["gain"], row["low"], row["high"]])
+        parts.append(f"{row['b']} {ratio:.2f} times as much [{low:.2f}, {high:.2f}]")
     return f"Scatter over seeds against that of {frame['a'].iloc[0]}: {'; '.join(parts)}."
 
 

@@ -21,9 +21,9 @@ BOTH = ("published", "sound")
 class Place:
     """A data set: the paper's name for it, its experiment and notebook, and the rating table's name.
 
-    `where` keeps some of the experiment's records (`runs.select`). `tracks` are those it is run on. `floors` names the
-    experiment that has the floors on the same users, if it is another. `stand_in` says what the data are,
-    where the paper's own cannot be had.
+    `where` keeps some of the experiment's records (`runs.select`). `tracks` are those it is run on. `floors`
+    names the experiment that has the floors on the same users, if it is another. `stand_in` says what the
+    data are, where the paper's own cannot be had.
     """
 
     name: str
@@ -40,8 +40,8 @@ class Place:
 class Ground:
     """The records of one track at one place.
 
-    `records` are those of every track, those of diverged runs emptied (`runs.emptied`), `prefix` is that of the
-    metrics decided on, `floors` are the rows that know nothing of the user.
+    `records` are those of every track, those of diverged runs emptied (`runs.emptied`), `prefix` is that of
+    the metrics decided on, `floors` are the rows that know nothing of the user.
     """
 
     place: Place

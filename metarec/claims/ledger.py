@@ -31,8 +31,9 @@ TRACKS = ("published", "sound")
 class Claim:
     """One claim of a paper: its words, the rule in words, and the functions that decide it.
 
-    `cells` finds the comparisons at each of `places`, `rule` turns them into a word and `say` into a sentence. A claim
-    without `places` is not decided yet. `anywhere` says that it is about formulas, so that any ratings serve.
+    `cells` finds the comparisons at each of `places`, `rule` turns them into a word and `say` into a
+    sentence. A claim without `places` is not decided yet. `anywhere` says that it is about formulas, so that
+    any ratings serve.
     """
 
     id: str
@@ -138,7 +139,7 @@ def decided(
     track: str,
     given: Mapping[str, Sequence[Record]] | None = None,
 ) -> dict[str, dict[str, Finding]]:
-    """The findings of each claim on one track, by its id; a claim whose runs have no such track is left out."""
+    """The findings of each claim on one track, by id; a claim whose runs have no such track is left out."""
     on = [c for c in claims if not c.places or any(track in p.tracks for p in c.places)]
     there = grounds(book, on, store, track=track, given=given)
     return {c.id: decide(c, there, book) for c in on}
@@ -224,7 +225,7 @@ def _seeds(ground: Ground, n: int) -> tuple[str, ...]:
 def table_of(
     claims: Sequence[Claim], findings: Mapping[str, Mapping[str, Finding]], track: str
 ) -> pd.DataFrame:
-    """One tidy frame of every comparison behind the findings: the columns of `claims.cells`, `claim` and `track`."""
+    """One tidy frame of every comparison behind the findings: as `claims.cells`, with `claim` and `track`."""
     frames = [
         one.frame.drop(columns="draws").assign(claim=c.id, track=track)
         for c in claims

@@ -1,4 +1,4 @@
-"""Who stands on either side of a comparison: a method, the best of several, a point or a slope on a grid, a curve.
+"""Who stands on either side of a comparison: a method, the best of several, a mean, a gap.
 
 Each role says what has to be run for it (`missing`) and gives a sample once that is there (`fill`).
 """
@@ -142,8 +142,8 @@ class Gap:
     """An error on test users less the same error on training users, one value a seed (`gap:MAE`).
 
     `train` names the second number: a term of the last epoch (`train MAE`), or with `curve` a curve, read at
-    the kept epoch (`query`: the squared error of the queries, averaged while the epoch trains). A seed at which
-    one of the two diverged is left out.
+    the kept epoch (`query`: the squared error of the queries, averaged while the epoch trains). A seed at
+    which one of the two diverged is left out.
     """
 
     label: str

@@ -2,9 +2,10 @@
 
     rule(frame, whole=True, **parameters) -> "holds" | "does not hold" | "cannot be told from noise"
 
-A frame is that of `claims.cells`. `whole` says that nothing is missing; otherwise only a failure that no further
-run can take back is told, and all else is noise. A row is + (or -) where its interval lies above (below) zero
-and its test agrees; it is *clear* if the test still does after Holm's correction over the rows of the frame.
+A frame is that of `claims.cells`. `whole` says that nothing is missing; otherwise only a failure that no
+further run can take back is told, and all else is noise. A row is + (or -) where its interval lies above
+(below) zero and its test agrees; it is *clear* if the test still does after Holm's correction over the rows
+of the frame.
 
 *Does not hold* needs evidence against what is stated: a clear row, or an interval beyond the bound. A mean of
 the wrong sign whose interval holds zero is noise. Where a claim has a direction, the same evidence turned
@@ -18,18 +19,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from statsmodels.stats.multitest import multipletests
 
 from metarec.claims.cells import means
 from metarec.show.words import FAILS, HOLDS, NOISE
 from metarec.stats.intervals import LEVEL
+from metarec.stats.tests import holm_adjusted
 
 Rule = Callable[..., str]
 
 
 def corrected(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame with `holm`, p adjusted over its rows, and `clear`, the sign where that is below 5 %."""
-    adjusted = multipletests(frame["p"], method="holm")[1]
+    adjusted = holm_adjusted(frame["p"])
     return frame.assign(holm=adjusted, clear=np.where(adjusted < 1 - LEVEL, frame["sign"], "0"))
 
 
@@ -40,7 +41,7 @@ def negated(frame: pd.DataFrame) -> pd.DataFrame:
     if "relative" in frame:
         swap |= {"relative": -frame["relative"], "relative_low": -frame["relative_high"]}
         swap |= {"relative_high": -frame["relative_low"]}
-    drawn = [None if d is None else -d for d in frame["draws"]]
+    drawn = pd.Series([None if d is None else -d for d in frame["draws"]], index=frame.index, dtype=object)
     return frame.assign(a=frame["b"], b=frame["a"], sign=frame["sign"].map(turned), draws=drawn, **swap)
 
 
@@ -65,19 +66,19 @@ def most(frame: pd.DataFrame, *, whole: bool = True, mean_too: bool = False) -> 
     lie on the same side of zero, on every scale.
     """
     clear, n = corrected(frame)["clear"], len(frame)
-    mean = means(frame)
-    up = (frame["sign"] == "+").sum() > n / 2 and not (clear == "-").any()
-    down = (frame["sign"] == "-").sum() > n / 2 and not (clear == "+").any()
+    up = bool((frame["sign"] == "+").sum() > n / 2 and not (clear == "-").any())
+    down = bool((frame["sign"] == "-").sum() > n / 2 and not (clear == "+").any())
     if mean_too:
-        up, down = up and (mean["low"] > 0).all(), down and (mean["high"] < 0).all()
+        mean = means(frame)
+        up, down = up and bool((mean["low"] > 0).all()), down and bool((mean["high"] < 0).all())
     return HOLDS if up else FAILS if down and whole else NOISE
 
 
 def mean(frame: pd.DataFrame, *, whole: bool = True, by: str = "scale") -> str:
     """The mean gains, in each group of rows. Holds if its interval lies above zero in all groups.
 
-    Does not hold if it lies below zero in one, after Bonferroni's correction for the number of groups. Groups are
-    scales unless `by` names another column.
+    Does not hold if it lies below zero in one, after Bonferroni's correction for the number of groups.
+    Groups are scales unless `by` names another column.
     """
     found = means(frame, by)
     if whole and (found["low"] > 0).all():
@@ -88,7 +89,7 @@ def mean(frame: pd.DataFrame, *, whole: bool = True, by: str = "scale") -> str:
 
 
 def reaches(frame: pd.DataFrame, *, stated: float, whole: bool = True, final: bool = False) -> str:
-    """The relative gain reaches the stated size: its interval lies above zero and its upper end at `stated` or more.
+    """The relative gain reaches `stated`: its interval lies above zero and does not end below `stated`.
 
     Does not hold if the interval ends below `stated`. With `final` that stays so though runs are missing:
     more opponents can only lower the gain over the best of them.
@@ -110,8 +111,8 @@ def inside(
 ) -> str:
     """Every number lies within bounds: holds if each interval lies between `low` and `high`, ends included.
 
-    Does not hold if an interval lies wholly outside in `failing` rows or more; without `failing`, in every row.
-    `of` is `gain` or `relative`. A count is an interval of no width.
+    Does not hold if an interval lies wholly outside in `failing` rows or more; without `failing`, in every
+    row. `of` is `gain` or `relative`. A count is an interval of no width.
     """
     lower, upper = ("low", "high") if of == "gain" else (f"{of}_low", f"{of}_high")
     outside = int(((frame[lower] > high) | (frame[upper] < low)).sum())

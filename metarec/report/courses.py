@@ -20,6 +20,7 @@ from metarec.report.layout import Block, select
 from metarec.report.pnmta_names import FLOORS
 from metarec.stats import tests
 from metarec.stats.intervals import interval
+from metarec.stats.runs import emptied
 from metarec.stats.samples import samples
 
 
@@ -51,6 +52,7 @@ class Point(NamedTuple):
 
 def means(records: Sequence[Record], course: Course, *, track: str) -> pd.DataFrame:
     """Row by run: `dataset, method, value, seed, score, compares`; `RecordError` if there is none."""
+    kept = emptied(records)
     rows = [
         {
             "dataset": name,
@@ -62,7 +64,7 @@ def means(records: Sequence[Record], course: Course, *, track: str) -> pd.DataFr
         }
         for name, block in course.sets.items()
         for value in course.setting.values
-        for r in select(records, {**block.where, "track": track, course.setting.path: value})
+        for r in select(kept, {**block.where, "track": track, course.setting.path: value})
         if r.method in course.methods
     ]
     if not rows:
@@ -72,7 +74,7 @@ def means(records: Sequence[Record], course: Course, *, track: str) -> pd.DataFr
 
 def gains(records: Sequence[Record], store: Store, course: Course, *, track: str) -> pd.DataFrame:
     """`tests.compare` of each pair at each value of each data set, Holm over all rows."""
-    found = []
+    found, records = [], emptied(records)
     for name, block in course.sets.items():
         for value in course.setting.values:
             own = select(records, {**block.where, "track": track, course.setting.path: value})

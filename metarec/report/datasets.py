@@ -40,7 +40,7 @@ def counts(records: Sequence[Record]) -> html.Html:
         cells = []
         for what in COUNTED:
             paper, own = int(printed[name][what]), ours.get(dataset, {}).get(what)
-            word = "not run" if own is None else "matched" if own == paper else "not comparable"
+            word = "not run" if own is None else "equal" if own == paper else "not comparable"
             cells.append(_count_cell(paper, own, word))
             values.append({"dataset": name, "what": what, "paper": paper, "ours": own, "verdict": word})
         more = [escape(printed[name]["type"]), escape(printed[name]["content"])]

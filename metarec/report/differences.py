@@ -12,6 +12,7 @@ from metarec.errors import RecordError
 from metarec.records import Record, Store
 from metarec.report import html
 from metarec.stats import tests
+from metarec.stats.runs import emptied
 from metarec.stats.samples import samples
 
 
@@ -31,7 +32,7 @@ def table(
     `frame` is that of `tests.pairwise`. Pairs without records of both methods are named in
     a note. `title` ends the caption in place of the form of the metrics.
     """
-    own = [r for r in records if r.track == track]
+    own = [r for r in emptied(records) if r.track == track]
     if not own:
         raise RecordError(f"no record of the {track} track; run the experiment first.")
     wanted = list(pairs)

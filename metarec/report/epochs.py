@@ -13,13 +13,14 @@ from metarec.records import Record
 from metarec.report import html, style
 from metarec.report.tables import Table
 from metarec.stats.intervals import interval
+from metarec.stats.runs import ERRORS, limits, tame
 
 
 def history(records: Sequence[Record], method: str, track: str, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Epochs `[points]` and one curve of a method, `[seeds, points]`.
 
-    `name` is a loss term, or `test:` or `valid:` and a metric. `RecordError` if no record of the track has
-    it.
+    `name` is a loss term, or `test:` or `valid:` and a metric. An epoch at which an error is that of a
+    diverged run is nan. `RecordError` if no record of the track has it.
     """
     own = [r for r in records if r.method == method and r.track == track and "curve" in r.extra]
     split, _, metric = name.partition(":")
@@ -30,7 +31,15 @@ def history(records: Sequence[Record], method: str, track: str, name: str) -> tu
         raise RecordError(
             f"{method!r} has no recorded {name!r} on the {track} track; record it while training."
         )
-    return np.array(curves[0]["epoch"]), np.array(found, float)
+    values = np.array(found, float)
+    if split:
+        bounds = [limits(records).get((r.dataset, r.track), np.inf) for r in own]
+        rows = [
+            tame(metric, row, bound) if metric in ERRORS else row
+            for row, bound in zip(values, bounds, strict=True)
+        ]
+        values = np.array(rows)
+    return np.array(curves[0]["epoch"]), values
 
 
 def curves(

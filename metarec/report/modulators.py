@@ -19,6 +19,7 @@ from metarec.report.layout import Layout, select
 from metarec.report.pnmta_names import COLUMNS, ROWS
 from metarec.report.tables import Table, build
 from metarec.stats import tests
+from metarec.stats.runs import emptied
 from metarec.stats.samples import samples
 
 DEFAULT = "PNMTA C film"
@@ -99,7 +100,7 @@ def forest(
 
     Filled where the difference is clear (`tests.holm`, over the cells of a panel).
     """
-    found = {}
+    found, records = {}, emptied(records)
     for block in layout.blocks:
         own = select(records, {**block.where, "track": track})
         if own:

@@ -35,6 +35,7 @@ from metarec.report.pnmta_names import (
 )
 from metarec.report.tables import paper_values
 from metarec.stats.intervals import interval
+from metarec.stats.runs import emptied, read
 
 __all__ = [
     "FIG4",
@@ -153,7 +154,7 @@ def floors(
     found: dict[str, dict[str, float]] = {}
     for name in PAPER_SETS:
         there = select(
-            store.read("pnmta", "table2"),
+            read(store, "pnmta.table2"),
             {"dataset": names_of(name), "track": track, "method": tuple(labels)},
         )
         for label in labels:
@@ -198,6 +199,7 @@ def tests(records: Sequence[Record], store: Store, *, track: str) -> html.Html:
 def order_table(timed: Sequence[Record], shuffled: Sequence[Record], *, track: str) -> html.Html:
     """MAE on MovieLens-1M by the order of histories: by time, as in Table 2, and shuffled; the same seeds."""
     seeds = {(r.method, r.seed) for r in shuffled}
+    timed, shuffled = emptied(timed), emptied(shuffled)
     timed = [r for r in on_set(timed, ML) if (r.method, r.seed) in seeds]
     sides = [[r for r in side if r.track == track] for side in (timed, shuffled)]
     methods = list(dict.fromkeys(r.method for r in sides[1]))

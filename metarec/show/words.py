@@ -43,14 +43,14 @@ WORDS: Mapping[str, Word] = {
     HOLDS: Word("✓", "The intervals show what the claim states.", CLAIM),
     FAILS: Word(
         "✗",
-        "An interval excludes what the claim states, and still does after Holm's correction for the number of "
-        "comparisons.",
+        "An interval excludes what the claim states, and still does after Holm's correction for the number "
+        "of comparisons.",
         CLAIM,
     ),
     NOISE: Word(
         "≈",
-        "The intervals show neither; also where a control does as well as the method, so that there is nothing "
-        "to decide.",
+        "The intervals show neither; also where a control does as well as the method, so that there is "
+        "nothing to decide.",
         CLAIM,
     ),
     UNTESTABLE: Word(
@@ -64,8 +64,8 @@ WORDS: Mapping[str, Word] = {
     ),
     NEAR: Word(
         "=",
-        "The paper's number lies inside the prediction interval of one more run of ours, and that interval is no "
-        "wider than the range of the paper's column.",
+        "The paper's number lies inside the prediction interval of one more run of ours, and that interval "
+        "is no wider than the range of the paper's column.",
         NUMBER,
     ),
     ABOVE: Word(
@@ -80,8 +80,8 @@ WORDS: Mapping[str, Word] = {
     ),
     UNCERTAIN: Word(
         "≈",
-        "The paper's number lies inside our prediction interval, but the interval is wider than the range of the "
-        "paper's column; or one run of ours gives no interval.",
+        "The paper's number lies inside our prediction interval, but the interval is wider than the range "
+        "of the paper's column; or one run of ours gives no interval.",
         NUMBER,
     ),
     NOT_COMPARABLE: Word("○", "Our number is on other data than the paper's, or in another metric.", NUMBER),
@@ -98,8 +98,8 @@ WORDS: Mapping[str, Word] = {
     MISSED: Word("✗", "The measured cost is not what was aimed at.", AIM),
     "diverged": Word(
         "↯",
-        "The run gave no number, or an error more than ten times that of the constant predictor. It is named and "
-        "never averaged.",
+        "The run gave no number, or an error more than ten times that of the constant predictor. It is "
+        "named and never averaged.",
         RUN,
     ),
     "fresh": Word("✓", "The code is the one that made the number.", RUN),

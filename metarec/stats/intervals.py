@@ -37,9 +37,9 @@ def interval(
 ) -> Interval:
     r"""The mean of `values` and its interval.
 
-    `[n]`, one value a seed: $\bar x \pm t_{(1+\text{level})/2,\,n-1}\, s/\sqrt n$, without an interval
-    where n is 1. `[seeds, tasks, metrics]`: percentiles of `draws`, by metric. With `drawn`, draws of a statistic over
-    the first axis, `values` is the statistic itself and the interval their percentiles.
+    `[n]`, one value a seed: $\bar x \pm t_{(1+\text{level})/2,\,n-1}\, s/\sqrt n$, without an interval where
+    n is 1. `[seeds, tasks, metrics]`: percentiles of `draws`, by metric. With `drawn`, draws of a statistic
+    over the first axis, `values` is the statistic itself and the interval their percentiles.
     """
     if drawn is not None:
         low, high = percentile(drawn, level)
@@ -68,10 +68,11 @@ def prediction(means: Any, *, users: Any = None, level: float = LEVEL) -> Interv
     $$\operatorname{Var}(\text{theirs} - \text{ours}) = s^2\,(1 + 1/S) + 2\,\sigma_u^2/n .$$
 
     In the nested case each mean is over its own users, so $s^2$ has the variance of users in it already, and
-    $\operatorname{Var} = s^2 (1 + 1/S)$. The interval is $\bar x \pm t_\nu \sqrt{\operatorname{Var}}$. The degrees
-    of freedom are Satterthwaite's, $\nu = (\sum_i V_i)^2 / \sum_i V_i^2/\nu_i$, with S − 1 for seeds and n − 1 for
-    users. One mean of a method without random parts (a floor) has the users' variance only. One mean without
-    `users` gives no interval: the ends are nan. The paper's number of users is taken to be ours.
+    $\operatorname{Var} = s^2 (1 + 1/S)$. The interval is $\bar x \pm t_\nu \sqrt{\operatorname{Var}}$. The
+    degrees of freedom are Satterthwaite's, $\nu = (\sum_i V_i)^2 / \sum_i V_i^2/\nu_i$, with S − 1 for seeds
+    and n − 1 for users. One mean of a method without random parts (a floor) has the users' variance only.
+    One mean without `users` gives no interval: the ends are nan. The paper's number of users is taken to be
+    ours.
     """
     x = np.asarray(means, float)
     parts: list[tuple[float, int]] = []

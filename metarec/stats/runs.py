@@ -34,7 +34,8 @@ def setting(record: Record) -> str:
 def per_user(store: Store, records: Sequence[Record]) -> dict[str, pd.DataFrame]:
     """Per-user metrics of records of one experiment, by the key of the record."""
     frame = store.per_user(records[0].paper, records[0].experiment, [r.key for r in records])
-    return dict(tuple(frame.astype({"key": str}).groupby("key", sort=False)))
+    groups = frame.astype({"key": str}).groupby("key", sort=False)
+    return {str(key): rows for key, rows in groups}
 
 
 def read(store: Store, name: str) -> list[Record]:
@@ -73,7 +74,8 @@ def limits(records: Iterable[Record]) -> Limits:
     r"""The error from which a run counts as diverged, by data set and track.
 
     It is ten times the root mean squared error of the constant predictor (the mean of all training ratings)
-    on the same users. Where that row was not run, the median run stands in for it. In the unit of the ratings.
+    on the same users. Where that row was not run, the median run stands in for it. In the unit of the
+    ratings.
     """
     found: dict[tuple[str, str], list[tuple[bool, float]]] = {}
     for r in records:

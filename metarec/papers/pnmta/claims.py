@@ -13,7 +13,9 @@ from metarec.claims.ledger import Claim, Paper
 from metarec.claims.roles import Gap, Method, Ranked
 from metarec.claims.rules import each, every, inside, no_gain, reaches
 from metarec.experiments.pnmta import STREAMS
+from metarec.papers.pnmta.claims_costs import COSTS
 from metarec.papers.pnmta.claims_courses import COURSES
+from metarec.papers.pnmta.claims_epochs import EPOCH_CLAIMS
 from metarec.papers.pnmta.claims_modulators import MODULATORS
 from metarec.papers.pnmta.claims_vectors import VECTORS
 from metarec.papers.pnmta.places import FOUR, MAE, STREAM_PLACES, TABLE2
@@ -269,7 +271,9 @@ CLAIMS: tuple[Claim, ...] = (
 PAPER = Paper(
     name="pnmta",
     title="PNMTA",
-    claims=tuple(sorted((*CLAIMS, *MODULATORS, *COURSES, *VECTORS), key=lambda claim: claim.id)),
+    claims=tuple(
+        sorted((*CLAIMS, *MODULATORS, *COSTS, *COURSES, *VECTORS, *EPOCH_CLAIMS), key=lambda claim: claim.id)
+    ),
     floors=("Random ranker", "Popularity", "Global mean", "Item mean"),
     words=PRINTED,
     remarks=(

@@ -1,4 +1,4 @@
-"""What PNMTA says of its user vectors (Figure 8, P39 to P44), decided on the vectors and never on the picture."""
+"""What PNMTA says of its user vectors (Figure 8, P39 to P44), decided on vectors, never on the picture."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def overlaps(s: np.ndarray, p: np.ndarray) -> list[str]:
 
 
 def separates(s: np.ndarray, p: np.ndarray) -> list[str]:
-    """P41, seed by seed: + where the silhouette exceeds 0.05 with p below 0.05, - where p is not, or s <= 0."""
+    """P41, seed by seed: + where the silhouette exceeds 0.05 with p < 0.05; - where p >= 0.05 or s <= 0."""
     none = (p >= ALPHA) | (s <= 0)
     return ["+" if a else "-" if n else "0" for a, n in zip((s > LEAST) & (p < ALPHA), none, strict=True)]
 
@@ -100,7 +100,7 @@ def better(ground: Ground) -> Found:
 
 
 def grouped(ground: Ground) -> Found:
-    """P44: a row a seed and kind of data: best silhouette above the 95th percentile of permuted data or not."""
+    """P44: for each seed and kind of data, whether the best silhouette exceeds that of permuted data."""
     made = []
     for panel in panels(ground.own):
         best, null, k, largest = (

@@ -55,7 +55,8 @@ def step_times(name: str, *, base: str) -> Finder:
             here = timed(ground.own, dataset, device)
             if name in here and base in here:
                 r = ratio(here[name], here[base])
-                text = f"{spelt(dataset)}, {device}: {name} {r.mean:.2f} [{r.low:.2f}, {r.high:.2f}] times {base}."
+                told = f"{name} {r.mean:.2f} [{r.low:.2f}, {r.high:.2f}] times {base}"
+                text = f"{spelt(dataset)}, {device}: {told}."
                 about = {"a": name, "b": base, "metric": "time of a step", "at": device, "text": text}
                 made.append({**about, "gain": r.mean, "low": r.low, "high": r.high})
         return Found(rows(ground, made), () if made else ("the time of a step",))

@@ -10,8 +10,8 @@ from metarec.claims.ledger import Claim, Paper
 from metarec.claims.roles import Method
 from metarec.claims.rules import every, inside, mean, most, ranked, reaches
 from metarec.claims.scatter import steadier
-from metarec.papers.tanp.claims_costs import COSTS
 from metarec.papers.tanp.claims_figures import FIGURES
+from metarec.papers.tanp.claims_waiting import WAITING
 from metarec.papers.tanp.places import (
     BEST,
     BEST_MAML,
@@ -273,7 +273,7 @@ CLAIMS: tuple[Claim, ...] = (
 PAPER = Paper(
     name="tanp",
     title="TaNP",
-    claims=tuple(sorted((*CLAIMS, *FIGURES, *COSTS), key=lambda claim: claim.id)),
+    claims=tuple(sorted((*CLAIMS, *FIGURES, *WAITING), key=lambda claim: claim.id)),
     prefixes={"published": "", "sound": "std:"},
     floors=(RANDOM, POPULARITY),
     percent=True,
