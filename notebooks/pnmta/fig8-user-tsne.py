@@ -54,7 +54,7 @@ device: str = "auto"  # auto | cpu | cuda; where a full or quick profile trains
 
 # %%
 from metarec.experiments import obtain
-from metarec.report import provenance, style, vectors, verdicts
+from metarec.report import claims, provenance, style, vectors
 
 style.use_style()
 records, store = obtain(
@@ -118,7 +118,7 @@ vectors.groups(grouped)
 # The rules, fixed before the runs, take the vectors with all fields; the values without the age slice stand beside them.
 
 # %%
-verdicts.table("pnmta/fig8-user-tsne", vectors.findings(records, store))
+claims.table("pnmta/fig8-user-tsne", records, store)
 
 # %% [markdown]
 # ## What could differ

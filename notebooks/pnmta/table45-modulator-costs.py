@@ -46,7 +46,7 @@ device: str = "auto"  # a full or quick profile times on the GPU if there is one
 # %%
 from metarec.derivations import check, folding, unrolled
 from metarec.experiments import obtain
-from metarec.report import provenance, style, table45, verdicts
+from metarec.report import claims, provenance, style, table45
 
 style.use_style()
 records, store = obtain(
@@ -147,9 +147,7 @@ table45.rounds(records)
 # ## Verdict on each claim
 
 # %%
-verdicts.table(
-    "pnmta/table45-modulator-costs", table45.findings(records, store)
-)
+claims.table("pnmta/table45-modulator-costs", records, store)
 
 # %% [markdown]
 # ## What could differ
