@@ -18,7 +18,6 @@ from metarec import __version__
 from metarec.data.commands import add_data
 from metarec.errors import MetarecError
 
-
 MOST_SEEDS = 20  # that `show` looks for
 
 

@@ -54,7 +54,7 @@ device: str = (
 # %%
 from metarec.runs import results_root
 from metarec.papers.costs import measurements
-from metarec.runs.records import Store
+from metarec.runs.store import Store
 from metarec.report import aims, devices, timing_figures, timings
 from metarec.show import style
 

@@ -7,13 +7,16 @@ from typing import Any
 import numpy as np
 from made_records import USERS, add
 
-from metarec.report.claims import decide
-from metarec.report.evidence import Ground, Place
-from metarec.report.rules import Rule
-from metarec.runs.records import Record, Store
+from metarec.claims.cells import Finder
+from metarec.claims.ground import Ground, Place
+from metarec.claims.ledger import Claim, Finding, Paper, decide
+from metarec.claims.rules import Rule
+from metarec.runs.records import Record
+from metarec.runs.store import Store
 
 HOME = Place("Home", "tanp.made", "tanp/made", "lastfm-tanp")
-HERE: dict[str, Any] = {"metrics": ("MAE",), "places": ("Home",)}
+BOOK = Paper("tanp", "Made", ())
+MAE = ("MAE",)
 
 
 def level(seed: int) -> np.ndarray:
@@ -34,12 +37,22 @@ def runs(
     return made
 
 
-def ground(records: list[Record], store: Store, **given: Any) -> Ground:
-    return Ground(HOME, "published", "", records, store, **given)
+def ground(records: list[Record], store: Store, place: Place = HOME, **given: Any) -> Ground:
+    return Ground(place, "published", "", records, store, **given)
 
 
-def word(rule: Rule, records: list[Record], store: Store) -> str:
-    return decide(rule, {"Home": ground(records, store)}, percent=False)[""].verdict
+def claim(cells: Finder, rule: Rule, *places: Place, **given: Any) -> Claim:
+    """A claim without words, decided at HOME unless places are given."""
+    return Claim("X01", "", "", "", ("tanp/made",), "", "", places or (HOME,), cells, rule, **given)
+
+
+def judged(cells: Finder, rule: Rule, records: list[Record], store: Store, **given: Any) -> Finding:
+    """The finding at HOME."""
+    return decide(claim(cells, rule), {"Home": ground(records, store, **given)}, BOOK)["Home"]
+
+
+def word(cells: Finder, rule: Rule, records: list[Record], store: Store) -> str:
+    return judged(cells, rule, records, store).verdict
 
 
 def curve(store: Store, method: str, errors: np.ndarray, split: str = "test") -> list[Record]:

@@ -1,31 +1,39 @@
-"""Rules and verdicts on cells made to order: every rule reaches each of its verdicts."""
+"""Claims from Records: who is compared, what a frame holds, what is missing, and the verdict that counts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import subprocess
+import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from made_records import add, add_seeds
+from made_splits import BOOK, HOME, claim, ground, judged
 
+from metarec.claims.__main__ import main
+from metarec.claims.cells import best, largest, pairs, parts, scale_of
+from metarec.claims.courses import WorstPoint
+from metarec.claims.evidence import scatters, sizes
+from metarec.claims.ground import Place
+from metarec.claims.ledger import PAPERS, Paper, decide, paper, table_of
+from metarec.claims.roles import Method, OnValidation
+from metarec.claims.rules import every, mean, no_gain, ranked, reaches
+from metarec.claims.scatter import log_spread, steadier
 from metarec.errors import RecordError
-from metarec.papers.tanp.tables import SETTINGS, Setting
-from metarec.report import claims, tanp
-from metarec.report.cellrules import NoGain
-from metarec.report.claims import FAILS, HOLDS, NOISE, PENDING, UNTESTABLE, decide
-from metarec.report.evidence import BestOf, Cells, Ground, Method, OnValidation, Place
-from metarec.report.methodrules import Above, LargestGain, Steadier, WorstSetting, log_spread
-from metarec.report.rules import AllCells, Comparable, Magnitude, Majority, Rule
-from metarec.runs.records import Record, Store
+from metarec.papers.tanp import claims as tanp
+from metarec.report.tanp import TABLE3, TABLE4, TABLE5
+from metarec.runs.store import Store
+from metarec.show.claims import claims_of, claims_table, glance, tally
+from metarec.show.words import FAILS, HOLDS, NOISE, PENDING, UNTESTABLE
 
+ROOT = Path(__file__).resolve().parents[1]
 M = ("P@5", "P@7", "P@10", "NDCG@5")
-HOME = Place("Home", "tanp.made", "tanp/made", "lastfm-tanp")
 AWAY = Place("Away", "tanp.away", "tanp/away", "lastfm-tanp")
-SIDES: dict[str, Any] = {"a": Method("a"), "b": Method("b"), "metrics": M}
-ALL = AllCells(**SIDES, places=("Home",))
+ALL = pairs((Method("a"), Method("b")), metrics=M)
 
 
 @pytest.fixture
@@ -33,115 +41,66 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path)
 
 
-def ground(records: list[Record], store: Store, place: Place = HOME, **given: Any) -> Ground:
-    return Ground(place, "published", "", records, store, **given)
-
-
 def gains(*values: float) -> dict[str, float]:
     return dict(zip(M, values, strict=True))
 
 
-def verdict(rule: Rule, store: Store, lead: Mapping[str, float], *, noise: float = 0.02, **given: Any) -> str:
-    """The verdict on `a` leading `b` by `lead`, with users that scatter by `noise`."""
-    records = add_seeds(store, "a", lead, noise=noise, **given)
-    records += add_seeds(store, "b", dict.fromkeys(lead, 0.0), noise=noise, **given)
-    return decide(rule, {"Home": ground(records, store)})[""].verdict
+# --- what a frame holds
 
 
-# --- the rules
+def test_a_frame_has_a_row_a_metric_with_its_interval_and_its_sign(store: Store) -> None:
+    records = add_seeds(store, "a", gains(0.1, 0.1, 0.0, -0.1)) + add_seeds(store, "b", gains(0, 0, 0, 0))
+    frame = ALL(ground(records, store)).frame
+    assert list(frame["metric"]) == list(M) and list(frame["sign"][[0, 1, 3]]) == ["+", "+", "-"]
+    assert frame["gain"].tolist() == pytest.approx([0.1, 0.1, 0.0, -0.1], abs=2e-3)
+    assert (frame["low"] <= frame["gain"]).all() and (frame["gain"] <= frame["high"]).all()
+    for row in frame.to_dict("records"):
+        assert np.quantile(row["draws"], [0.025, 0.975]) == pytest.approx([row["low"], row["high"]])
 
 
-@pytest.mark.parametrize(
-    ("lead", "noise", "word"),
-    [
-        (gains(0.1, 0.1, 0.1, 0.1), 0.02, HOLDS),
-        (gains(0.1, 0.1, 0.1, 0.0), 0.02, NOISE),
-        (gains(0.1, 0.1, 0.1, -0.05), 0.02, FAILS),  # one cell is clearly worse
-        (gains(-0.001, -0.001, -0.001, -0.001), 0.3, FAILS),  # none is, but the mean is negative
-        (gains(0.01, 0.01, 0.01, 0.01), 0.3, NOISE),
-    ],
-)
-def test_all_cells(lead: dict[str, float], noise: float, word: str, store: Store) -> None:
-    assert verdict(ALL, store, lead, noise=noise) == word
+def test_a_scale_is_a_kind_of_metric_on_one_data_set() -> None:
+    assert scale_of("P@5", "ml-1m") == scale_of("std:NDCG@5", "lastfm") == "ranking"
+    assert scale_of("MAE", "ml-1m") == scale_of("epoch 3:MAE", "ml-1m") == "MAE on ml-1m"
+    assert len({scale_of(m, s) for m in ("MAE", "RMSE", "gap:MSE") for s in ("ml-1m", "bx")}) == 6
 
 
-def test_a_cell_counts_against_only_after_holm() -> None:
-    import pandas as pd
-
-    frame = pd.DataFrame({"sign": ["-", "+", "+"], "p": [0.03, 0.5, 0.5], "gain": [-0.1, 0.2, 0.2]})
-    assert Cells(frame, np.ones(9)).refuting == 0
-    assert Cells(frame.assign(p=[0.01, 0.5, 0.5]), np.ones(9)).refuting == 1
-
-
-@pytest.mark.parametrize(
-    ("lead", "word"),
-    [
-        (gains(0.1, 0.1, 0.1, 0.0), HOLDS),
-        (gains(0.1, 0.1, 0.0, 0.0), NOISE),  # half is no majority
-        (gains(0.1, 0.1, 0.1, -0.05), NOISE),  # one is clearly worse
-        (gains(-0.05, -0.05, -0.05, 0.3), FAILS),
-        (gains(0.01, -0.05, 0.0, 0.0), FAILS),
-    ],
-)
-def test_majority(lead: dict[str, float], word: str, store: Store) -> None:
-    rule = Majority(**SIDES, places=("Home",), mean_excludes_zero=True)
-    assert verdict(rule, store, lead) == word
+def test_a_method_is_never_compared_with_itself() -> None:
+    for b in (Method("a"), best(("x", "a"), "the best")):
+        with pytest.raises(RecordError, match="compared with itself"):
+            pairs((Method("a"), b), metrics=M)
+        with pytest.raises(RecordError, match="compared with itself"):
+            pairs((b, Method("a")), metrics=M)
 
 
-@pytest.mark.parametrize(
-    ("lead", "noise", "word"),
-    [
-        (gains(-0.005, 0.0, 0.0, 0.1), 0.01, HOLDS),  # within 2 % of 0.6
-        (gains(-0.05, 0.0, 0.0, 0.0), 0.01, NOISE),  # one cell is not enough to fail
-        (gains(-0.05, -0.05, 0.0, 0.0), 0.01, FAILS),
-        (gains(0.0, 0.0, 0.0, 0.0), 0.3, NOISE),
-    ],
-)
-def test_comparable(lead: dict[str, float], noise: float, word: str, store: Store) -> None:
-    rule = Comparable(**SIDES, places=("Home",), tolerance=0.02, failing=2)
-    assert verdict(rule, store, lead, noise=noise) == word
+def test_evidence_names_each_scale(store: Store) -> None:
+    both = {"MAE": -0.1, "P@5": 0.1}
+    records = add_seeds(store, "a", both, base=0.8) + add_seeds(
+        store, "b", dict.fromkeys(both, 0.0), base=0.8
+    )
+    found = judged(pairs((Method("a"), Method("b")), metrics=tuple(both)), every, records, store)
+    assert "mean gain in MAE on lastfm-tanp +0.1" in found.evidence
+    assert "mean gain in the ranking metrics +0.1" in found.evidence and "2 +, 0 −" in found.evidence
 
 
-@pytest.mark.parametrize(
-    ("lead", "noise", "word"), [(0.03, 0.01, HOLDS), (0.01, 0.01, FAILS), (0.03, 0.4, NOISE)]
-)
-def test_magnitude(lead: float, noise: float, word: str, store: Store) -> None:
-    rule = Magnitude(a=Method("a"), b=Method("b"), metrics=("P@5",), places=("Home",), stated=0.036)
-    assert verdict(rule, store, {"P@5": lead}, noise=noise) == word
-
-
-@pytest.mark.parametrize(
-    ("over_random", "over_popular", "word"),
-    [(0.2, 0.1, HOLDS), (0.2, 0.0, NOISE), (0.2, -0.1, FAILS), (-0.1, 0.1, NOISE)],
-)
-def test_above_the_floors(over_random: float, over_popular: float, word: str, store: Store) -> None:
-    rule = Above(a=Method("a"), floors=("Random ranker", "Popularity"), metrics=("P@5",), places=("Home",))
-    records = add_seeds(store, "a", {"P@5": 0.0})
-    records += add_seeds(store, "Random ranker", {"P@5": -over_random}, seeds=1)
-    records += add_seeds(store, "Popularity", {"P@5": -over_popular}, seeds=1)
-    assert decide(rule, {"Home": ground(records, store)})[""].verdict == word
-
-
-@pytest.mark.parametrize(
-    ("lead", "word"),
-    [
+def test_the_named_metric_gains_most(store: Store) -> None:
+    finder = largest(Method("a"), Method("b"), M, {"Home": "P@5"})
+    rule = partial(ranked, rank=1, seeds=0.8)
+    for lead, word in (
         (gains(0.1, 0.02, 0.02, 0.02), HOLDS),
-        (gains(0.09, 0.1, 0.02, 0.02), NOISE),
-        (gains(0.01, 0.1, 0.1, 0.1), FAILS),
-    ],
-)
-def test_largest_gain(lead: dict[str, float], word: str, store: Store) -> None:
-    rule = LargestGain(**SIDES, places=("Home",), named={"Home": "P@5"})
-    assert verdict(rule, store, lead) == word
+        (gains(0.1, 0.1, 0.02, 0.02), NOISE),
+        (gains(0.02, 0.1, 0.02, 0.02), FAILS),
+    ):
+        records = add_seeds(store, "a", lead) + add_seeds(store, "b", gains(0, 0, 0, 0))
+        assert judged(finder, rule, records, store).verdict == word
 
 
 @pytest.mark.parametrize(("wobbles", "word"), [((0.02, 0.03), HOLDS), ((0.02, 5e-4), FAILS)])
 def test_steadier(wobbles: tuple[float, float], word: str, store: Store) -> None:
-    rule = Steadier(a=Method("a"), opponents=("b", "c"), metrics=M, places=("Home",))
     records = add_seeds(store, "a", gains(0, 0, 0, 0), wobble=0.004, seeds=9)
     for name, wobble in zip("bc", wobbles, strict=True):
         records += add_seeds(store, name, gains(0, 0, 0, 0), wobble=wobble, seeds=9)
-    found = decide(rule, {"Home": ground(records, store)})[""]
+    one = claim(steadier(Method("a"), ("b", "c"), M), partial(mean, by="b"), say=scatters)
+    found = decide(one, {"Home": ground(records, store)}, BOOK)[""]
     assert found.verdict == word
     assert "b " in found.evidence and "times as much" in found.evidence
 
@@ -154,18 +113,31 @@ def test_scatter_is_the_mean_log_deviation_over_seeds(store: Store) -> None:
 
 
 def test_worst_setting_takes_the_lowest_point_of_a_whole_grid(store: Store) -> None:
-    rule = WorstSetting(
-        labels=("a",), b=Method("b"), grid="tanp.grid", points=3, metrics=("P@5",), places=("Home",)
-    )
+    finder = pairs((WorstPoint("a", "tanp.grid", 3), Method("b")), metrics=("P@5",))
     records = add_seeds(store, "b", {"P@5": 0.0})
-    here = {"Home": ground(records, store)}
     for point, gain in enumerate((0.1, 0.05)):
         add_seeds(store, "a", {"P@5": gain}, experiment="grid", options={"k": point})
-    assert decide(rule, here)[""].missing == ("Home: the whole grid (tanp.grid)",)
+    assert judged(finder, every, records, store).missing == ("the whole grid (tanp.grid)",)
     add_seeds(store, "a", {"P@5": 0.2}, experiment="grid", options={"k": 2})
-    found = decide(rule, here)[""]
+    found = judged(finder, every, records, store)
     assert (found.verdict, "worst of 3 settings" in found.evidence) == (HOLDS, True)
-    assert found.cells is not None and found.cells.mean.mean == pytest.approx(0.05, abs=0.01)
+    assert found.frame["gain"].item() == pytest.approx(0.05, abs=0.01)
+
+
+def test_demands_on_several_comparisons_keep_their_numbers_apart(store: Store) -> None:
+    records = add_seeds(store, "a", {"P@5": 0.3})
+    records += add_seeds(store, "b", {"P@5": 0.2}) + add_seeds(store, "c", {"P@5": 0.0})
+    opponents = ("b", "c")
+    finder = parts(
+        pairs((Method("a"), best(opponents, "the best")), metrics=["P@5"]),
+        pairs((Method("a"), replace(best(opponents, "the worst"), position=1)), metrics=["P@5"]),
+    )
+    one = claim(finder, partial(reaches, stated=0.1), say=partial(sizes, stated=(0.1, 0.5)))
+    found = decide(one, {"Home": ground(records, store)}, BOOK)["Home"]
+    assert found.frame["part"].tolist() == [0, 1]
+    first, second = found.evidence.split(". a over ")
+    assert first.startswith("a over the best (b): relative gain +1") and first.endswith("stated +10.0 %")
+    assert second.startswith("the worst (c): relative gain +") and second.endswith("stated +50.0 %.")
 
 
 # --- who is compared
@@ -195,7 +167,7 @@ def test_the_best_opponent_is_taken_metric_by_metric(store: Store) -> None:
         store, "y", {"P@5": 0.0, "P@7": 0.1}
     )
     here = ground(records, store)
-    best = BestOf(("x", "y", "z", "w"), without={"Home": ("w",)})
+    best = best(("x", "y", "z", "w"), "the best baseline", {"Home": ("w",)})
     sample = best.fill(here, ["P@5", "P@7"])
     assert sample is not None
     np.testing.assert_array_equal(sample.values[..., 0], here.samples["x"].values[..., 0])
@@ -213,7 +185,7 @@ def test_a_seed_that_diverged_leaves_the_best_opponent_the_others(nested: bool, 
             records.append(add(store, label, {"P@5": score}, seed=seed, split=split))
     if nested:
         records = [replace(r, split_id=f"split {r.seed}") for r in records]
-    sample = BestOf(("floor", "x", "y")).fill(ground(records, store), ["P@5"])
+    sample = best(("floor", "x", "y"), "the best baseline").fill(ground(records, store), ["P@5"])
     assert sample is not None and sample.label == "the best baseline (y)"
     assert sample.seeds == (0, 2) and sample.values.mean((1, 2)) == pytest.approx([0.2, 0.22])
 
@@ -222,111 +194,98 @@ def test_the_best_opponent_has_a_value_and_a_seed_in_common(store: Store) -> Non
     nan = float("nan")
     records = add_seeds(store, "ranker", {"P@5": 0.3, "MAE": nan}, base=0.0)
     records += add_seeds(store, "x", {"P@5": 0.1, "MAE": 0.9}, base=0.0)
-    sample = BestOf(("ranker", "x")).fill(ground(records, store), ["P@5", "MAE"])
+    sample = best(("ranker", "x"), "the best baseline").fill(ground(records, store), ["P@5", "MAE"])
     assert sample is not None and sample.values[..., 1].mean() == pytest.approx(0.9, abs=0.05)
-    apart = [r for r in records if (r.method == "x") == (r.seed < 2)]
-    with pytest.raises(RecordError, match="'the best baseline' is common to all; run more seeds"):
-        BestOf(("ranker", "x")).fill(ground(apart, store), ["P@5"])
+    apart = ground([r for r in records if (r.method == "x") == (r.seed < 2)], store)
+    role = best(("ranker", "x"), "the best baseline")
+    assert role.fill(apart, ["P@5"]) is None
+    assert role.missing(apart) == ["a seed that all methods behind the best baseline have"]
 
 
-# --- what is missing
+# --- what is missing, and what counts
 
 
 def test_missing_methods_are_named_and_the_verdict_waits(store: Store) -> None:
-    records = add_seeds(store, "a", gains(0.1, 0.1, 0.1, 0.1))
-    found = decide(ALL, {"Home": ground(records, store)})
-    assert (found["Home"].verdict, found["Home"].missing) == (PENDING, ("b",))
+    found = judged(ALL, every, add_seeds(store, "a", gains(0.1, 0.1, 0.1, 0.1)), store)
+    assert (found.verdict, found.missing) == (PENDING, ("b",))
 
 
 def test_fewer_seeds_than_the_rule_asks_for_are_not_a_verdict(store: Store) -> None:
     records = add_seeds(store, "a", gains(0.1, 0.1, 0.1, 0.1), seeds=3)
     records += add_seeds(store, "b", gains(0, 0, 0, 0), seeds=3)
-    assert decide(ALL, {"Home": ground(records, store)})["Home"].missing == ("2 more seeds",)
+    found = judged(ALL, every, records, store)
+    assert (found.verdict, found.so_far, found.missing) == (PENDING, HOLDS, ("2 more seeds",))
+
+
+def both(store: Store, here: float, away: float, **given: Any) -> dict[str, Any]:
+    """Grounds at both places, where `a` leads `b` by so much in every metric."""
+    found = {}
+    for place, lead in ((HOME, here), (AWAY, away)):
+        name = place.experiment.split(".")[1]
+        records = add_seeds(store, "a", gains(*[lead] * 4), experiment=name, **given)
+        records += add_seeds(store, "b", gains(0, 0, 0, 0), experiment=name, **given)
+        found[place.name] = ground(records, store, place)
+    return found
 
 
 @pytest.mark.parametrize(("lead", "whole"), [(0.1, PENDING), (-0.1, FAILS)])
 def test_one_set_can_refute_but_not_confirm_what_is_said_of_two(
     lead: float, whole: str, store: Store
 ) -> None:
-    rule = AllCells(**SIDES, places=("Home", "Away"))
-    records = add_seeds(store, "a", gains(*[lead] * 4)) + add_seeds(store, "b", gains(0, 0, 0, 0))
-    found = decide(rule, {"Home": ground(records, store)})
+    there = {"Home": both(store, lead, 0.0)["Home"]}
+    found = decide(claim(ALL, every, HOME, AWAY), there, BOOK)
     assert found["Home"].verdict == (HOLDS if lead > 0 else FAILS)
     assert (found[""].verdict, found[""].missing) == (whole, ("Away: every run",))
 
 
 def test_two_sets_confirm_together(store: Store) -> None:
-    rule = AllCells(**SIDES, places=("Home", "Away"))
-    grounds = {}
-    for place in (HOME, AWAY):
-        name = place.experiment.split(".")[1]
-        records = add_seeds(store, "a", gains(*[0.1] * 4), experiment=name)
-        records += add_seeds(store, "b", gains(0, 0, 0, 0), experiment=name)
-        grounds[place.name] = ground(records, store, place)
-    found = decide(rule, grounds)[""]
-    assert found.verdict == HOLDS
-    assert found.cells is not None and len(found.cells.frame) == 8
+    found = decide(claim(ALL, every, HOME, AWAY), both(store, 0.1, 0.1), BOOK)
+    assert found[""].verdict == HOLDS and len(found[""].frame) == 8
+    frame = table_of([claim(ALL, every, HOME, AWAY)], {"X01": found}, "published")
+    assert frame.groupby("place").size().to_dict() == {"Home": 4, "Away": 4}
+    assert set(frame["claim"]) == {"X01"} and "draws" not in frame
 
 
-def test_planted_ratings_test_nothing(store: Store) -> None:
-    assert verdict(ALL, store, gains(0.1, 0.1, 0.1, 0.1), dataset="synthetic") == UNTESTABLE
+def test_a_part_that_fails_for_good_leaves_the_whole_a_word_so_far(store: Store) -> None:
+    one = claim(ALL, partial(no_gain, allowed=0, failing=5), HOME, AWAY)
+    found = decide(one, both(store, 0.1, 0.0, seeds=3), BOOK)
+    assert found["Away"].so_far == HOLDS and found[""].verdict == PENDING
+    assert found[""].so_far == NOISE
+
+
+def test_planted_ratings_test_nothing_but_formulas(store: Store) -> None:
+    records = add_seeds(store, "a", gains(0.1, 0.1, 0.1, 0.1), dataset="synthetic")
+    records += add_seeds(store, "b", gains(0, 0, 0, 0), dataset="synthetic")
+    assert judged(ALL, every, records, store).verdict == UNTESTABLE
+    formula = claim(ALL, every, anywhere=True)
+    assert decide(formula, {"Home": ground(records, store)}, BOOK)[""].verdict == HOLDS
+
+
+def test_a_verdict_on_a_stand_in_is_shown_and_not_counted(store: Store) -> None:
+    extract = replace(AWAY, stand_in="an extract of our own")
+    there = both(store, 0.1, -0.1)
+    there["Away"] = replace(there["Away"], place=extract)
+    found = decide(claim(ALL, every, HOME, extract), there, BOOK)
+    assert (found["Away"].verdict, found["Away"].counted) == (FAILS, UNTESTABLE)
+    assert (found[""].verdict, found["Home"].counted) == (HOLDS, HOLDS)
+    alone = decide(claim(ALL, every, extract), {"Away": there["Away"]}, BOOK)
+    assert (alone["Away"].verdict, alone[""].verdict) == (FAILS, UNTESTABLE)
 
 
 def test_nothing_holds_of_a_method_that_is_level_with_a_floor(store: Store) -> None:
     records = add_seeds(store, "a", gains(0.1, 0.1, 0.1, 0.1)) + add_seeds(store, "b", gains(0, 0, 0, 0))
     records += add_seeds(store, "Popularity", gains(0.1, 0.1, 0.1, 0.1), seeds=1)
-    assert decide(ALL, {"Home": ground(records, store)})[""].verdict == HOLDS
-    found = decide(ALL, {"Home": ground(records, store, floors=("Popularity",))})[""]
+    assert judged(ALL, every, records, store).verdict == HOLDS
+    found = judged(ALL, every, records, store, floors=("Popularity",))
     assert found.verdict == NOISE and "level with a floor" in found.evidence
 
 
-# --- the ledger
-
-
-SHARED = {"T01", *(f"T{n:02d}" for n in range(5, 12)), "T33"}
-
-
-@pytest.mark.parametrize(
-    ("notebook", "own"),
-    [("table3-movielens", {"T02"}), ("table4-lastfm", {"T03", "T27"}), ("table5-gowalla", {"T04"})],
-)
-def test_every_claim_of_the_tables_has_a_rule(notebook: str, own: set[str]) -> None:
-    named = set(claims.claims_of(f"tanp/{notebook}")["id"])
-    assert named == SHARED | own
-    assert named <= set(tanp.LEDGER.rules)
-    places = {p.name: p for p in tanp.LEDGER.places}
-    assert all(set(rule.places) <= set(places) for rule in tanp.LEDGER.rules.values())
-    (place,) = (p for p in places.values() if p.notebook == f"tanp/{notebook}")
-    (block,) = {t.blocks[0].dataset: t for t in (tanp.TABLE3, tanp.TABLE4, tanp.TABLE5)}[place.name].blocks
-    assert block.source == place.source == tanp_setting(place.experiment).dataset
-
-
-def tanp_setting(experiment: str) -> Setting:
-    """Where the experiment of that name is played."""
-    return SETTINGS[experiment.partition(".")[2]]
-
-
-def test_a_claim_without_a_rule_or_a_place_is_an_error(store: Store) -> None:
-    records = add_seeds(store, tanp.FILM, {"P@5": 0.0})
-    with pytest.raises(RecordError, match="no place for 'tanp/nowhere'"):
-        claims.table("tanp/nowhere", records, store)
-    with pytest.raises(RecordError, match="no claim"):
-        claims.claims_of("tanp/nowhere")
-
-
-def test_the_table_of_claims_decides_what_it_can(store: Store) -> None:
-    nine = dict.fromkeys(tanp.NINE, 0.0)
-    records = add_seeds(store, tanp.PLAIN, nine, experiment="table4")
-    records += add_seeds(store, tanp.FILM, dict.fromkeys(nine, 0.1), experiment="table4")
-    records += add_seeds(store, tanp.GATING, dict.fromkeys(nine, -0.1), experiment="table4")
-    shown = claims.table("tanp/table4-lastfm", records, store)
-    frame = shown.frame.set_index("claim")
-    assert (frame.loc["T07", "here"], frame.loc["T07", "overall"]) == (HOLDS, PENDING)
-    assert (frame.loc["T08", "here"], frame.loc["T08", "overall"]) == (FAILS, FAILS)
-    assert frame.loc["T10", "here"] == PENDING
-    assert f"Last.FM: {tanp.NO_POOL}" in frame.loc["T10", "missing"]
-    assert "MovieLens-1M: every run" in frame.loc["T07", "missing"]
-    assert "✗ does not hold" in shown.html
+def test_floors_may_be_those_of_another_experiment(store: Store) -> None:
+    records = add_seeds(store, "a", gains(0.1, 0.1, 0.1, 0.1)) + add_seeds(store, "b", gains(0, 0, 0, 0))
+    add_seeds(store, "Popularity", gains(0.1, 0.1, 0.1, 0.1), experiment="floors", seeds=1)
+    place = replace(HOME, floors="tanp.floors")
+    there = {"Home": ground(records, store, place, floors=("Popularity",))}
+    assert decide(claim(ALL, every, place), there, BOOK)[""].verdict == NOISE
 
 
 def test_a_ranker_is_no_floor_where_errors_are_compared_too(store: Store) -> None:
@@ -334,19 +293,121 @@ def test_a_ranker_is_no_floor_where_errors_are_compared_too(store: Store) -> Non
     records = add_seeds(store, "a", {"MAE": -0.1, "P@5": 0.1}, base=0.8)
     records += add_seeds(store, "b", {"MAE": 0.0, "P@5": 0.0}, base=0.8)
     records += add_seeds(store, "Popularity", {"P@5": 0.1}, base=0.8, noise=0.3)
-    rule = AllCells(a=Method("a"), b=Method("b"), metrics=metrics, places=("Home",))
-    assert decide(rule, {"Home": ground(records, store, floors=("Popularity",))})[""].verdict == HOLDS
-    ranked = replace(rule, metrics=("P@5",))
-    assert decide(ranked, {"Home": ground(records, store, floors=("Popularity",))})[""].verdict == NOISE
+    for chosen, word in ((metrics, HOLDS), (("P@5",), NOISE)):
+        finder = pairs((Method("a"), Method("b")), metrics=chosen)
+        assert judged(finder, every, records, store, floors=("Popularity",)).verdict == word
 
 
-def test_a_part_that_fails_for_good_leaves_the_whole_a_word_so_far(store: Store) -> None:
-    rule = NoGain(a=Method("a"), b=Method("b"), metrics=("P@5",), places=("Home", "Away"), allowed=0)
-    grounds = {}
-    for place, lead in ((HOME, 0.1), (AWAY, 0.0)):
-        given: dict[str, Any] = {"seeds": 3, "experiment": place.experiment.split(".")[1]}
-        made = add_seeds(store, "a", {"P@5": lead}, **given) + add_seeds(store, "b", {"P@5": 0.0}, **given)
-        grounds[place.name] = ground(made, store, place)
-    found = decide(rule, grounds)
-    assert found["Home"].verdict == FAILS and found["Away"].so_far == HOLDS
-    assert (found[""].verdict, found[""].so_far) == (PENDING, NOISE)
+def test_a_comparison_without_a_cell_decides_nothing(store: Store) -> None:
+    nan = float("nan")
+    records = add_seeds(store, "a", {"P@5": 0.1, "MAE": nan}) + add_seeds(
+        store, "b", {"P@5": 0.0, "MAE": nan}
+    )
+    silent, loud = (pairs((Method("a"), Method("b")), metrics=[m]) for m in ("MAE", "P@5"))
+    found = judged(silent, every, records, store)
+    assert found.verdict == PENDING and "diverged" in found.missing[0]
+    assert len(judged(parts(silent, loud), every, records, store).frame) == 1
+
+
+# --- the papers' lists
+
+
+def test_words_and_file_are_one(tmp_path: Path) -> None:
+    written = main(tmp_path / "claims.csv").read_bytes()
+    assert written == (ROOT / "reference" / "claims.csv").read_bytes()
+
+
+def test_every_claim_is_listed_once_with_words_of_its_own() -> None:
+    books = [paper(name) for name in PAPERS]
+    ids = [c.id for book in books for c in book.claims]
+    assert ids == [*(f"T{n:02d}" for n in range(1, 34)), *(f"P{n:02d}" for n in range(1, 50))] + [
+        f"C{n:02d}" for n in range(1, 49)
+    ]
+    for c in (c for book in books for c in book.claims):
+        assert c.claim and c.rule and c.where and c.decided_by and c.own_table_check
+        assert (c.cells is None) == (c.decide is None) == (not c.places), c.id
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_places_have_names_of_their_own(name: str) -> None:
+    places = {p for c in paper(name).claims for p in map(id, c.places)}
+    found = {p.name: p for c in paper(name).claims for p in c.places}
+    assert len(places) >= len(found)
+    for c in paper(name).claims:
+        assert all(found[p.name] == p for p in c.places)
+
+
+SHARED = {"T01", *(f"T{n:02d}" for n in range(5, 12)), "T33"}
+
+
+@pytest.mark.parametrize(
+    ("notebook", "own", "table"),
+    [
+        ("table3-movielens", {"T02"}, TABLE3),
+        ("table4-lastfm", {"T03", "T27"}, TABLE4),
+        ("table5-gowalla", {"T04"}, TABLE5),
+    ],
+)
+def test_every_claim_of_the_tables_is_decided_where_its_records_are(
+    notebook: str, own: set[str], table: Any
+) -> None:
+    named = claims_of(f"tanp/{notebook}", tanp.PAPER.claims)
+    assert {c.id for c in named} == SHARED | own
+    places = {p.name: p for c in named for p in c.places}
+    (place,) = (p for p in places.values() if p.notebook == f"tanp/{notebook}")
+    (block,) = table.blocks
+    assert (place.source, bool(place.stand_in)) == (block.source, bool(block.stand_in))
+
+
+def test_a_page_that_decides_nothing_is_an_error(store: Store) -> None:
+    records = add_seeds(store, tanp.FILM, {"P@5": 0.0})
+    with pytest.raises(RecordError, match="no claim is decided by 'tanp/nowhere'"):
+        claims_table("tanp/nowhere", records, store)
+
+
+def test_the_table_of_claims_decides_what_it_can(store: Store) -> None:
+    nine = dict.fromkeys(tanp.NINE, 0.0)
+    records = add_seeds(store, tanp.PLAIN, nine, experiment="table4")
+    records += add_seeds(store, tanp.FILM, dict.fromkeys(nine, 0.1), experiment="table4")
+    records += add_seeds(store, tanp.GATING, dict.fromkeys(nine, -0.1), experiment="table4")
+    shown = claims_table("tanp/table4-lastfm", records, store)
+    frame = shown.frame.set_index("claim")
+    assert (frame.loc["T07", "here"], frame.loc["T07", "overall"]) == (HOLDS, PENDING)
+    assert (frame.loc["T08", "here"], frame.loc["T08", "overall"]) == (FAILS, FAILS)
+    assert frame.loc["T10", "here"] == PENDING
+    assert f"Last.FM: {tanp.NO_POOL}" in frame.loc["T10", "missing"]
+    assert "MovieLens-1M: every run" in frame.loc["T07", "missing"]
+    assert "✗ does not hold" in shown.html and '<th id="claim-t07" scope="row">T07</th>' in shown.html
+
+
+def test_the_list_of_claims_is_an_argument(store: Store) -> None:
+    records = add_seeds(store, "a", gains(0.1, 0.1, 0.1, 0.1)) + add_seeds(store, "b", gains(0, 0, 0, 0))
+    one = replace(claim(ALL, every), id="X01", claim="a beats b", rule="All of them.")
+    shown = claims_table("tanp/made", records, store, claims=[one])
+    assert shown.frame[["claim", "here"]].values.tolist() == [["X01", HOLDS]]
+    assert 'id="claim-x01"' in shown.html and "a beats b" in shown.html
+
+
+def test_the_list_of_all_claims_leads_to_the_page_that_decides(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_seeds(store, "a", gains(0.1, 0.1, 0.1, 0.1))
+    add_seeds(store, "b", gains(0, 0, 0, 0))
+    waiting = replace(claim(ALL, every), id="X02", places=(), cells=None, decide=None)
+    extract = replace(HOME, name="Extract", stand_in="an extract of our own")
+    away = replace(claim(ALL, every, extract), id="X03")
+    made = Paper("tanp", "Made", (replace(claim(ALL, every), claim="a < b"), waiting, away))
+    monkeypatch.setattr("metarec.show.claims.paper", lambda name: made)
+    shown = glance(store, papers=["tanp"], tracks=("published",))
+    assert '<a href="book:notebooks/tanp/made#claim-x01">Home</a>' in shown.html and "a &lt; b" in shown.html
+    assert "on a stand-in" in shown.html
+    counted = tally(shown.frame).loc[("tanp", "published")]
+    assert counted.to_dict() == {HOLDS: 1, PENDING: 1, UNTESTABLE: 1}
+
+
+def test_claims_load_nothing_that_trains() -> None:
+    code = (
+        "import sys, metarec.stats.tests, metarec.claims.ledger, metarec.show.claims\n"
+        "assert not {'torch', 'sklearn', 'metarec.training.trainer'} & set(sys.modules), 'something trains'"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

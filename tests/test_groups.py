@@ -15,7 +15,8 @@ from metarec.errors import RecordError
 from metarec.methods import initialised
 from metarec.papers.pnmta import fig2 as groups
 from metarec.report import groups as report
-from metarec.runs.records import Record, Store
+from metarec.runs.records import Record
+from metarec.runs.store import Store
 from metarec.tasks import EpisodeTensors
 from metarec.tasks.batch import TaskBatch
 from metarec.tasks.rules import cold_start_episodes

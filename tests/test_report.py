@@ -11,24 +11,27 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-import pandas as pd
 import pytest
 from made_records import USERS, add, add_seeds
-from scipy import stats
-from statsmodels.stats.power import TTestPower
 
+from metarec.claims.beside import word
 from metarec.errors import RecordError
-from metarec.report import differences, epochs, provenance, tables, tanp
-from metarec.report import statistics as st
+from metarec.experiments import obtain
+from metarec.report import tables, tanp
 from metarec.report.layout import Block, Layout, select
-from metarec.report.samples import Sample, samples
-from metarec.report.statistics import Interval
-from metarec.report.tables import build, verdict
+from metarec.report.tables import build
 from metarec.report.tanp_users import cutoff_gaps
-from metarec.runs import obtain, origin
-from metarec.runs.records import Record, Store
+from metarec.runs import origin
+from metarec.runs.records import Record
+from metarec.runs.store import Store
+from metarec.show import curves as epochs
 from metarec.show import dots as figures
+from metarec.show import header as provenance
 from metarec.show import html, style
+from metarec.show import pairs as differences
+from metarec.show.words import ABOVE, BELOW, NEAR, NOT_COMPARABLE, NOT_RUN, UNCERTAIN
+from metarec.stats.intervals import Interval
+from metarec.stats.samples import samples
 
 mpl.use("agg")
 TWO = {"P@5": 0.0, "MAE": 0.0}
@@ -39,148 +42,21 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path)
 
 
-def sample(values: np.ndarray, label: str = "a", metrics: tuple[str, ...] = ("P@5",), **given: Any) -> Sample:
-    seeds = tuple(range(len(values)))
-    return Sample(label, seeds, given.get("splits", ("s",) * len(values)), metrics, values)
-
-
-# --- intervals and tests
-
-
-def test_interval_over_seeds_is_students() -> None:
-    x = [0.61, 0.64, 0.60, 0.66, 0.63]
-    low, high = stats.t.interval(0.95, 4, loc=np.mean(x), scale=stats.sem(x))
-    assert st.t_interval(x) == pytest.approx((np.mean(x), low, high))
-    assert np.isnan(st.t_interval([0.5]).low)
-
-
-def test_resampled_means_equal_the_loop_over_draws() -> None:
-    values = np.random.default_rng(0).normal(size=(3, 7, 2))
-    values[:, 2, 1] = np.nan  # a metric that is not defined for one user
-    users, seeds = st._weights(3, 7, False)
-    means = st.bootstrap_means(values)
-    for draw in range(25):
-        picked = np.concatenate([np.repeat(values[s], users[draw], axis=0) for s in seeds[draw]])
-        np.testing.assert_allclose(means[draw], np.nanmean(picked, axis=0), rtol=1e-6)
-
-
-def test_resampled_means_of_nested_users_equal_the_loop_over_draws() -> None:
-    values = np.random.default_rng(0).normal(size=(3, 7, 2))
-    users, seeds = st._weights(3, 7, True)
-    means = st.bootstrap_means(values, nested=True)
-    for draw in range(25):
-        picked = [np.repeat(values[s], users[draw * 3 + slot], axis=0) for slot, s in enumerate(seeds[draw])]
-        np.testing.assert_allclose(means[draw], np.concatenate(picked).mean(0), rtol=1e-6)
-
-
-def test_bootstrap_over_users_has_the_standard_error_of_a_mean() -> None:
-    x = np.random.default_rng(2).normal(size=(1, 80, 1))
-    assert st.bootstrap_means(x).std() == pytest.approx(x.std() / np.sqrt(80), rel=0.05)
-
-
-def test_draws_depend_on_the_shape_alone_so_that_gains_stay_paired() -> None:
-    x = np.random.default_rng(3).normal(size=(5, 40, 1))
-    np.testing.assert_allclose(st.bootstrap_means(x + 1) - st.bootstrap_means(x), 1.0, rtol=1e-6)
-
-
-def test_a_constant_lead_has_no_width_and_the_sign_of_the_metric() -> None:
-    base = np.random.default_rng(4).uniform(1, 2, (5, USERS, 2))
-    lead = sample(base + 0.25, "a", ("P@5", "MAE"))
-    row = st.compare(lead, sample(base, "b", ("P@5", "MAE"))).set_index("metric")
-    np.testing.assert_allclose(row[["gain", "low", "high"]].loc["P@5"].astype(float), 0.25)
-    np.testing.assert_allclose(row[["gain", "low", "high"]].loc["MAE"].astype(float), -0.25)
-    assert list(row["sign"]) == ["+", "-"]
-    relative = 0.25 / base[..., 0].mean()
-    assert row.loc["P@5", "relative"] == pytest.approx(relative)
-    assert row.loc["P@5", "relative_low"] < relative < row.loc["P@5", "relative_high"]
-
-
-def test_comparison_is_antisymmetric_and_agrees_with_scipy() -> None:
-    rng = np.random.default_rng(5)
-    x, y = rng.normal(0.1, 1, (5, USERS, 1)), rng.normal(0, 1, (5, USERS, 1))
-    ab = st.compare(sample(x), sample(y, "b")).iloc[0]
-    ba = st.compare(sample(y, "b"), sample(x)).iloc[0]
-    users = (x - y).mean(0)[:, 0]
-    assert ab["gain"] == pytest.approx(users.mean()) == pytest.approx(-ba["gain"])
-    assert ab["low"] == pytest.approx(-ba["high"])
-    assert ab["p"] == pytest.approx(stats.wilcoxon(users).pvalue) == pytest.approx(ba["p"])
-    assert ab["effect"] == pytest.approx(users.mean() / users.std(ddof=1))
-    assert ab["n"] == USERS and ab["seeds"] == 5
-
-
-def test_equal_methods_are_no_evidence() -> None:
-    x = np.random.default_rng(6).normal(size=(5, 9, 1))
-    row = st.compare(sample(x), sample(x.copy(), "b")).iloc[0]
-    assert (row["p"], row["gain"], row["sign"], row["effect"]) == (1.0, 0.0, "0", 0.0)
-
-
-def test_a_difference_of_the_detectable_size_is_found_four_times_in_five() -> None:
-    size = st.detectable(sd=2.0, n=66)
-    assert TTestPower().power(size / 2.0, 66, 0.05) == pytest.approx(0.8, abs=1e-4)
-
-
-def test_holm_steps_down() -> None:
-    frame = pd.DataFrame({"p": [0.01, 0.04, 0.03, 0.005], "sign": ["+", "-", "+", "0"]})
-    judged = st.holm(frame)
-    # sorted: .005 .01 .03 .04, times 4 3 2 1, made monotone
-    assert list(judged["holm"]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert list(judged["clear"]) == ["+", "0", "0", "0"]
-
-
-def test_seeds_that_disagree_make_no_clear_difference_however_sure_the_users_are() -> None:
-    users = np.random.default_rng(8).normal(size=(1, 400, 1))
-    by_seed = np.array([0.9, 0.8, -0.5])[:, None, None]  # four hundred users each say the same of a seed
-    row = st.holm(st.compare(sample(0.1 * users + by_seed), sample(np.zeros((3, 400, 1)), "b"))).iloc[0]
-    assert row["holm"] < 1e-9 and row["low"] < 0 < row["high"]
-    assert row["clear"] == "0"
-
-
-def test_a_floor_stands_beside_every_seed() -> None:
-    x = np.random.default_rng(7).normal(size=(5, 8, 1))
-    floor = sample(np.zeros((1, 8, 1)), "floor")
-    assert st.compare(sample(x), floor).iloc[0]["gain"] == pytest.approx(x.mean())
-
-
-def test_users_of_unlike_splits_are_never_paired() -> None:
-    x = np.zeros((2, 4, 1))
-    with pytest.raises(RecordError, match="not scored on the same users"):
-        st.compare(sample(x, splits=("s", "t")), sample(x, "b", splits=("s", "u")))
-
-
-def test_users_nested_in_seeds_are_tested_one_by_one() -> None:
-    x = np.random.default_rng(8).normal(size=(3, 10, 1))
-    splits = ("s", "t", "u")
-    assert st.compare(sample(x, splits=splits), sample(0 * x, "b", splits=splits)).iloc[0]["n"] == 30
-
-
-def test_samples_leave_a_diverged_seed_out_and_refuse_mixtures(store: Store) -> None:
-    records = add_seeds(store, "a", TWO, seeds=2)
-    records.append(add(store, "a", {m: np.nan for m in TWO}, seed=2))
-    assert samples(records, store, ["P@5"])["a"].seeds == (0, 1)
-    other = add(store, "a", {m: np.zeros(USERS) for m in TWO}, seed=3, options={"lr": 1.0})
-    with pytest.raises(RecordError, match="several settings"):
-        samples([*records, other], store, ["P@5"])
-    with pytest.raises(RecordError, match="mixed"):
-        samples([*records, replace(other, track="sound")], store, ["P@5"])
-
-
 # --- the table
 
 
-def test_verdict_by_interval_rounding_and_direction() -> None:
-    wide = Interval(70.0, 68.0, 72.0)
-    assert verdict(71.9, 2, wide, 1) == "matched"
-    assert verdict(72.1, 2, wide, 1) == "worse"
-    assert verdict(72.1, 2, wide, -1) == "better"
-    narrow = Interval(0.72493, 0.7249, 0.7250)
-    assert verdict(0.7249, 4, narrow, -1) == "matched"
-    assert verdict(0.725, 2, Interval(0.7204, 0.7203, 0.7205), 1) == "matched"
+def test_the_word_beside_the_papers_number_takes_no_side() -> None:
+    wide, column = Interval(70.0, 68.0, 72.0), 10.0
+    assert word(71.9, 2, wide, column) == NEAR
+    assert word(71.9, 2, wide, 3.9) == UNCERTAIN  # the interval is wider than the paper's column
+    assert word(72.1, 1, wide, column) == BELOW  # ours is the smaller number, of an error or a share alike
+    assert word(67.9, 2, wide, column) == ABOVE
+    assert word(72.04, 1, wide, column) == NEAR  # it may round from 72.0
     alone = Interval(70.0, float("nan"), float("nan"))
-    assert verdict(70.0, 1, alone, 1) == "matched"
-    assert verdict(71.0, 1, alone, 1) == "not comparable"
-    assert verdict(71.0, 1, wide, 1, comparable=False) == "not comparable"
-    assert verdict(71.0, 1, None, 1) == "not run"
-    assert verdict(float("nan"), 0, wide, 1) == ""
+    assert word(70.0, 1, alone, column) == UNCERTAIN
+    assert word(71.0, 1, wide, column, comparable=False) == NOT_COMPARABLE
+    assert word(71.0, 1, None, column) == NOT_RUN
+    assert word(float("nan"), 0, wide, column) == ""
 
 
 LAYOUT = Layout(
@@ -207,9 +83,10 @@ def test_table_puts_the_paper_beside_ours(store: Store) -> None:
     assert film["paper"] == 76.06  # as transcribed
     assert film["ours"] == pytest.approx(76.06, abs=2)
     assert film["delta"] == pytest.approx(film["ours"] - 76.06)
-    assert (film["seeds"], film["verdict"]) == (5, "matched")
-    assert frame.loc[("MeLU", "P@5"), "verdict"] == "worse"
-    assert frame.loc[("PPR", "P@5"), "verdict"] == "not run"
+    assert film["predicted_low"] < film["low"] < film["high"] < film["predicted_high"]
+    assert (film["seeds"], film["verdict"]) == (5, NEAR)
+    assert frame.loc[("MeLU", "P@5"), "verdict"] == BELOW
+    assert frame.loc[("PPR", "P@5"), "verdict"] == NOT_RUN
     assert frame.loc[("Item mean", "P@5"), "verdict"] == ""
     assert len(frame) == 2 * len(LAYOUT.rows)
 
@@ -339,11 +216,6 @@ def test_rendered_table_is_accessible_and_escaped() -> None:
     assert (box["tabindex"], box["role"], box["aria-label"]) == ("0", "region", "C < D")
 
 
-@pytest.mark.parametrize("word", list(html.SIGNS))
-def test_a_verdict_is_a_word_and_a_sign_with_a_colour_of_its_own_or_none(word: str) -> None:
-    assert word in html.badge(word) and html.SIGNS[word] in html.badge(word)
-
-
 def test_huge_numbers_are_powers_of_ten() -> None:
     assert html.number(115_081_541.3, 4) == "1.2·10⁸" and html.signed(-2e12, 4) == "−2.0·10¹²"
     assert html.number(99_999.0, 1) == "99999.0" and html.signed(float("inf")) == "+inf"
@@ -419,7 +291,7 @@ def test_stamp_and_header_say_where_numbers_come_from(store: Store) -> None:
     assert provenance.stale(fresh) == []
     assert "unchanged since these runs" in provenance.header(fresh, track="published").html
     header = provenance.header([records[0], *fresh[1:]], track="published").html
-    assert f"stale</span> changed since these runs: {tanp.FILM}" in header
+    assert f"stale</a> changed since these runs: {tanp.FILM}" in header
     assert 'href="../../book/deviations.html#d1"' in header
 
 

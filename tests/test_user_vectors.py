@@ -7,12 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from metarec.report.rules import FAILS, HOLDS, NOISE
 
 from metarec.errors import RecordError
 from metarec.report import vectors, verdicts
 from metarec.report.claims import PENDING, UNTESTABLE, Finding
-from metarec.report.rules import FAILS, HOLDS, NOISE
-from metarec.runs.records import Record, Store
+from metarec.runs.records import Record
+from metarec.runs.store import Store
 from metarec.show import style
 
 FLAT = [0.0, 0.001, -0.001, 0.002, -0.002]

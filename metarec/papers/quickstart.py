@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 
 from metarec.data import Ratings
 from metarec.recommend import Recommender, taste_hits
-from metarec.report.statistics import t_interval
 from metarec.show import html, style
+from metarec.stats.intervals import interval
 from metarec.tasks import Episodes
 
 
@@ -144,7 +144,7 @@ def newcomers(
     """
     rows = []
     for name, model in models.items():
-        found = t_interval(100 * taste_hits(model, episodes, k, known=known))
+        found = interval(100 * taste_hits(model, episodes, k, known=known))
         rows.append({"method": name, "hits": found.mean, "low": found.low, "high": found.high})
     return pd.DataFrame(rows)
 

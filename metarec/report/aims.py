@@ -11,6 +11,7 @@ import pandas as pd
 
 from metarec.report.timings import ORDERS, Measured, order, seeds, shares, short, speedups
 from metarec.show import html
+from metarec.show.words import MISSED, REACHED
 
 # Below so many interactions an epoch is mostly set-up; exponents of growth are fitted from there on.
 GROWN_FROM = 10**5
@@ -22,7 +23,7 @@ def reach(measured: Sequence[Measured]) -> html.Html:
     for m in measured:
         rows = []
         for what, aim, found, reached in _aims(m):
-            badge = html.badge("holds" if reached else "does not hold")
+            badge = html.badge(REACHED if reached else MISSED)
             rows.append((what, [escape(aim), escape(found), badge]))
             values.append(
                 {"machine": m.name, "what": what, "aim": aim, "found": found, "reached": bool(reached)}

@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from metarec.errors import RecordError
-from metarec.report.statistics import t_interval
 from metarec.runs.records import Record
 from metarec.show import html, style
+from metarec.stats.intervals import interval
 
 # Words for a clustering target and weight as recorded. Without a target the weight means nothing.
 TARGETS: Mapping[str, Mapping[str, Any]] = {
@@ -27,7 +27,7 @@ TARGETS: Mapping[str, Mapping[str, Any]] = {
 def chosen(records: Sequence[Record], method: str, target: str) -> list[Record]:
     """Records of a method under one of `TARGETS`, by seed; `RecordError` if there is none."""
     wanted = TARGETS[target].items()
-    found = [r for r in records if r.method == method and wanted <= r.options.items()]
+    found = [r for r in records if r.label == method and wanted <= r.options.items()]
     if not found:
         raise RecordError(f"{method!r} was not run with {target}; run the experiment first.")
     return sorted(found, key=lambda r: r.seed)
@@ -98,7 +98,7 @@ def spread(records: Sequence[Record], methods: Sequence[str], metric: str = "P@1
 def _line(ax: Axes, values: np.ndarray, at: float, n: int, label: str) -> None:
     """Seeds as small dots and their mean; its interval too, unless the axis is one of orders of magnitude."""
     look = style.series(n)
-    mean, low, high = t_interval(values)
+    mean, low, high = interval(values)
     bars = [[mean - low], [high - mean]] if values.min() > 1 else None
     ax.plot(values, [at - 0.1] * len(values), ".", color=look["color"], alpha=0.45, ms=3.5)
     ax.errorbar(mean, at, xerr=bars, fmt=look["marker"], color=look["color"], label=label)

@@ -12,14 +12,17 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from metarec.claims.courses import Setting
 from metarec.errors import RecordError
-from metarec.report import statistics as st
-from metarec.report.contrasts import Setting
 from metarec.report.layout import Block, select
 from metarec.report.pnmta_names import FLOORS
-from metarec.report.samples import samples
-from metarec.runs.records import Record, Store
+from metarec.runs.records import Record
+from metarec.runs.store import Store
 from metarec.show import html, style
+from metarec.stats import tests
+from metarec.stats.intervals import interval
+from metarec.stats.runs import emptied
+from metarec.stats.samples import samples
 
 
 @dataclass(frozen=True)
@@ -50,10 +53,11 @@ class Point(NamedTuple):
 
 def means(records: Sequence[Record], course: Course, *, track: str) -> pd.DataFrame:
     """Row by run: `dataset, method, value, seed, score, compares`; `RecordError` if there is none."""
+    kept = emptied(records)
     rows = [
         {
             "dataset": name,
-            "method": r.method,
+            "method": r.label,
             "value": value,
             "seed": r.seed,
             "score": r.metrics[course.metric],
@@ -61,8 +65,8 @@ def means(records: Sequence[Record], course: Course, *, track: str) -> pd.DataFr
         }
         for name, block in course.sets.items()
         for value in course.setting.values
-        for r in select(records, {**block.where, "track": track, course.setting.path: value})
-        if r.method in course.methods
+        for r in select(kept, {**block.where, "track": track, course.setting.path: value})
+        if r.label in course.methods
     ]
     if not rows:
         raise RecordError(f"no {track} record varies {course.setting.path!r}; run the experiment first.")
@@ -70,18 +74,18 @@ def means(records: Sequence[Record], course: Course, *, track: str) -> pd.DataFr
 
 
 def gains(records: Sequence[Record], store: Store, course: Course, *, track: str) -> pd.DataFrame:
-    """`statistics.compare` of each pair at each value of each data set, Holm over all rows."""
-    found = []
+    """`tests.compare` of each pair at each value of each data set, Holm over all rows."""
+    found, records = [], emptied(records)
     for name, block in course.sets.items():
         for value in course.setting.values:
             own = select(records, {**block.where, "track": track, course.setting.path: value})
             there = samples(own, store, [course.metric]) if own else {}
             for a, b in course.pairs:
                 if a in there and b in there:
-                    found.append(st.compare(there[a], there[b]).assign(dataset=name, value=value))
+                    found.append(tests.compare(there[a], there[b]).assign(dataset=name, value=value))
     if not found:
         raise RecordError(f"no pair of methods was run on the same {track} setting.")
-    return st.holm(pd.concat(found, ignore_index=True))
+    return tests.holm(pd.concat(found, ignore_index=True))
 
 
 def figure(
@@ -177,7 +181,7 @@ def _mean(frame: pd.DataFrame, name: str, value: float, method: str) -> str:
         return html.badge("not run")
     if scores.empty:
         return "n/a"
-    found = st.t_interval(scores)
+    found = interval(scores)
     half = "" if np.isnan(found.high) else f" <small>± {html.number(found.high - found.mean, 4)}</small>"
     return f'<span class="ours">{html.number(found.mean, 4)}{half}</span>'
 
@@ -201,7 +205,7 @@ def _errors(ax: Axes, own: pd.DataFrame, course: Course, name: str, shift: float
     place = {value: x + shift for x, value in enumerate(course.setting.values)}
     kept = own.dropna()
     there = [value for value in course.setting.values if (kept["value"] == value).any()]
-    spots = {value: st.t_interval(kept.loc[kept["value"] == value, "score"]) for value in there}
+    spots = {value: interval(kept.loc[kept["value"] == value, "score"]) for value in there}
     x = [place[value] for value in spots]
     half = [s.high - s.mean for s in spots.values()]
     ax.errorbar(x, [s.mean for s in spots.values()], yerr=half, **look, label=method, zorder=3)
@@ -223,7 +227,7 @@ def _errors(ax: Axes, own: pd.DataFrame, course: Course, name: str, shift: float
 
 
 def _gains(ax: Axes, rows: pd.DataFrame, course: Course, look: dict[str, Any], shift: float) -> list[Point]:
-    """Filled where the difference is clear (`statistics.holm`, over all gains), open where it is not."""
+    """Filled where the difference is clear (`tests.holm`, over all gains), open where it is not."""
     look = look | {"linestyle": "none"}
     order = {value: x + shift for x, value in enumerate(course.setting.values)}
     found = rows.to_dict("records")

@@ -25,7 +25,7 @@ SPLITS = ("train", "valid", "test")
 
 def find(records: Sequence[Record], method: str, **options: object) -> Record:
     """The one record of that method with these options; `RecordError` if there is none or more than one."""
-    found = [r for r in records if r.method == method and options.items() <= r.options.items()]
+    found = [r for r in records if r.label == method and options.items() <= r.options.items()]
     if len(found) != 1:
         raise RecordError(f"{len(found)} records of {method!r} with {options}; run the experiment again.")
     return found[0]
@@ -34,18 +34,18 @@ def find(records: Sequence[Record], method: str, **options: object) -> Record:
 def counts(records: Sequence[Record]) -> html.Html:
     """The paper's counts beside ours, a verdict each; a set that we did not count is `not run`."""
     printed = _printed()
-    ours = {r.dataset: r.counts for r in records if r.method == "counts"}
+    ours = {r.dataset: r.counts for r in records if r.label == "counts"}
     rows, values = [], []
     for name, dataset in SETS.items():
         cells = []
         for what in COUNTED:
             paper, own = int(printed[name][what]), ours.get(dataset, {}).get(what)
-            word = "not run" if own is None else "matched" if own == paper else "not comparable"
+            word = "not run" if own is None else "equal" if own == paper else "not comparable"
             cells.append(_count_cell(paper, own, word))
             values.append({"dataset": name, "what": what, "paper": paper, "ours": own, "verdict": word})
         more = [escape(printed[name]["type"]), escape(printed[name]["content"])]
         rows.append((name, [*cells, *more]))
-    planted = {r.dataset: r for r in records if r.method == "counts" and r.dataset not in SETS.values()}
+    planted = {r.dataset: r for r in records if r.label == "counts" and r.dataset not in SETS.values()}
     for name, record in planted.items():
         cells = [_count_cell(None, record.counts[what], "") for what in COUNTED]
         rows.append((name, [*cells, escape(record.options["kind"]), "–"]))
@@ -72,7 +72,7 @@ def _count_cell(paper: int | None, own: int | None, word: str) -> str:
 
 def steps(records: Sequence[Record]) -> html.Html:
     """How Last.FM became the rows that the authors distribute, step by step."""
-    own = sorted((r for r in records if r.method == "filter"), key=lambda r: r.options["step"])
+    own = sorted((r for r in records if r.label == "filter"), key=lambda r: r.options["step"])
     rows = [
         (STEPS[r.options["what"]], [f"{r.counts[what]:,}" for what in (*COUNTED, "positives")]) for r in own
     ]
@@ -98,7 +98,7 @@ def near_misses(records: Sequence[Record]) -> html.Html:
     """What simple rules leave of Gowalla, with the difference to the paper's counts."""
     target = {what: int(_printed()["Gowalla"][what]) for what in COUNTED}
     rows = [("Paper", [f"{target[what]:,}" for what in COUNTED])]
-    for r in (r for r in records if r.method == "near miss"):
+    for r in (r for r in records if r.label == "near miss"):
         source, low, high = (r.options[k] for k in ("source", "fewest", "most"))
         rule = f"{source}.txt" if source == "test" else "train.txt and test.txt"
         if low > 1:
@@ -118,7 +118,7 @@ def near_misses(records: Sequence[Record]) -> html.Html:
 def episodes(records: Sequence[Record]) -> html.Html:
     """Users that yield an episode, by support size, with the share of negatives in support and query."""
     rows = []
-    for r in sorted((r for r in records if r.method == "episodes"), key=lambda r: -r.options["n_support"]):
+    for r in sorted((r for r in records if r.label == "episodes"), key=lambda r: -r.options["n_support"]):
         users = [f"{r.counts[f'{part} tasks']:,}" for part in SPLITS]
         share = " / ".join(
             f"{100 * r.metrics[f'test {side} negatives']:.1f}" for side in ("support", "query")
@@ -170,7 +170,7 @@ def _plain(
 
 def lengths(records: Sequence[Record], windows: Mapping[str, tuple[int, int]]) -> Figure:
     """Histograms of history lengths, one panel a counted set; the filter's window of a set is shaded."""
-    own = [r for r in records if r.method == "counts"]
+    own = [r for r in records if r.label == "counts"]
     names = {dataset: name for name, dataset in SETS.items()}
     fig, axes = style.panels(1, len(own), height=3.0)
     for ax, record in zip(axes[0], own, strict=True):

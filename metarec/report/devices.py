@@ -13,9 +13,10 @@ import pandas as pd
 from metarec.errors import RecordError
 from metarec.report.layout import select
 from metarec.report.pnmta_names import spelt
-from metarec.report.statistics import t_interval
-from metarec.runs.records import Record, Store
+from metarec.runs.records import Record
+from metarec.runs.store import Store
 from metarec.show import html
+from metarec.stats.intervals import interval
 
 # Figure 4 at its largest support is Table 2: the same users, settings and seeds, trained on its own.
 TWICE: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -40,7 +41,7 @@ def agreement(one: Sequence[Record], other: Sequence[Record], metric: str = "MAE
     `seeds` is the standard deviation over seeds on the first device. Raises `RecordError` if nothing was
     trained on both.
     """
-    first, second = ({(r.dataset, r.method, r.seed): r for r in side} for side in (one, other))
+    first, second = ({(r.dataset, r.label, r.seed): r for r in side} for side in (one, other))
     shared = [key for key in second if key in first and first[key].device != second[key].device]
     if not shared:
         raise RecordError("no run was made on two devices; train one experiment again on another.")
@@ -49,7 +50,7 @@ def agreement(one: Sequence[Record], other: Sequence[Record], metric: str = "MAE
     for dataset, method in dict.fromkeys(key[:2] for key in shared):
         keys = sorted(key for key in shared if key[:2] == (dataset, method))
         a, b = (np.array([side[key].metrics[metric] for key in keys]) for side in (first, second))
-        found, spread = t_interval(b - a), float(a.std(ddof=1)) if len(a) > 1 else float("nan")
+        found, spread = interval(b - a), float(a.std(ddof=1)) if len(a) > 1 else float("nan")
         largest = float(np.abs(b - a).max())
         cells = [html.number(float(a.mean()), 4), html.number(float(b.mean()), 4)]
         cells += [html.signed(found.mean, 5), html.number(largest, 5), html.number(spread, 4)]

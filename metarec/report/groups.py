@@ -9,9 +9,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from metarec.errors import RecordError
-from metarec.report.statistics import Interval, t_interval
 from metarec.runs.records import Record
 from metarec.show import html, style
+from metarec.stats.intervals import Interval
+from metarec.stats.intervals import interval as t_interval
 
 # Groups in the order of their numbers: colour and marker.
 LOOKS = (("#2370a6", "o"), ("#e06500", "s"), ("#1ea29c", "^"))
@@ -19,7 +20,7 @@ LOOKS = (("#2370a6", "o"), ("#e06500", "s"), ("#1ea29c", "^"))
 
 def settings(records: Sequence[Record]) -> list[str]:
     """The settings compared, in the order in which they were run."""
-    return list(dict.fromkeys(r.method for r in records))
+    return list(dict.fromkeys(r.label for r in records))
 
 
 def errors(records: Sequence[Record]) -> html.Html:
@@ -59,7 +60,7 @@ def errors(records: Sequence[Record]) -> html.Html:
 def difference(records: Sequence[Record], a: str, b: str, metric: str) -> Interval:
     """Mean over seeds of the metric of `a` less that of `b`, paired by seed, with its 95 % interval."""
     by_seed = [
-        {r.seed: r.metrics[metric] for r in records if r.method == name and metric in r.metrics}
+        {r.seed: r.metrics[metric] for r in records if r.label == name and metric in r.metrics}
         for name in (a, b)
     ]
     both = sorted(set(by_seed[0]) & set(by_seed[1]))
@@ -70,7 +71,7 @@ def difference(records: Sequence[Record], a: str, b: str, metric: str) -> Interv
 
 def over_seeds(records: Sequence[Record], method: str, metric: str) -> Interval:
     """Mean of a metric over seeds with its 95 % interval."""
-    return t_interval(r.metrics[metric] for r in records if r.method == method)
+    return t_interval(r.metrics[metric] for r in records if r.label == method)
 
 
 def interval(found: Interval, decimals: int = 2, *, signed: bool = False) -> str:
@@ -85,7 +86,7 @@ def plane(records: Sequence[Record], names: Sequence[str]) -> Figure:
 
     Crosses are the users' true lines; `names` says what the groups are called. From the seed that keeps them.
     """
-    drawn = {r.method: r.extra for r in records if r.extra}
+    drawn = {r.label: r.extra for r in records if r.extra}
     fig, axes = style.panels(2, 2, height=3.1, sharex=True, sharey=True)
     for ax, (setting, kept) in zip(axes.flat, drawn.items(), strict=True):
         start, end, truth = (np.array(kept[k]) for k in ("start", "end", "truth"))

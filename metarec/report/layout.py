@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from metarec.runs.records import Record
+from metarec.stats.runs import select
+
+__all__ = ["Block", "Layout", "score", "select"]
 
 
 @dataclass(frozen=True)
@@ -65,25 +68,6 @@ class Layout:
     def rows(self) -> tuple[str, ...]:
         """Every row name, from top to bottom."""
         return tuple(name for names in self.sections.values() for name in names)
-
-
-def select(records: Iterable[Record], where: Mapping[str, Any]) -> list[Record]:
-    """Records whose fields have the given values; a tuple lists several, `"options.d"` reaches into a field,
-    `"protocol.rule_options.n_support"` further.
-    """
-
-    def value(record: Record, name: str) -> Any:
-        head, *keys = name.split(".")
-        found = getattr(record, head)
-        for key in keys:
-            found = found.get(key) if isinstance(found, Mapping) else None
-        return found
-
-    return [
-        r
-        for r in records
-        if all(value(r, k) in (v if isinstance(v, tuple) else (v,)) for k, v in where.items())
-    ]
 
 
 def score(record: Record, metric: str) -> float:

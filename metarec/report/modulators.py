@@ -13,13 +13,15 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from metarec.report import statistics as st
 from metarec.report.layout import Layout, select
 from metarec.report.pnmta_names import COLUMNS, ROWS
-from metarec.report.samples import samples
 from metarec.report.tables import Table, build
-from metarec.runs.records import Record, Store
+from metarec.runs.records import Record
+from metarec.runs.store import Store
 from metarec.show import html, style
+from metarec.stats import tests
+from metarec.stats.runs import emptied
+from metarec.stats.samples import samples
 
 DEFAULT = "PNMTA C film"
 
@@ -97,15 +99,15 @@ def forest(
 ) -> Figure:
     """Gain in MAE of the default over each other cell, paired over users.
 
-    Filled where the difference is clear (`statistics.holm`, over the cells of a panel).
+    Filled where the difference is clear (`tests.holm`, over the cells of a panel).
     """
-    found = {}
+    found, records = {}, emptied(records)
     for block in layout.blocks:
         own = select(records, {**block.where, "track": track})
         if own:
             there = samples(own, store, ["MAE"])
-            rows = [st.compare(there[default], other) for name, other in there.items() if name != default]
-            found[block.dataset] = st.holm(pd.concat(rows, ignore_index=True))
+            rows = [tests.compare(there[default], other) for name, other in there.items() if name != default]
+            found[block.dataset] = tests.holm(pd.concat(rows, ignore_index=True))
     names = [
         name
         for name in layout.rows

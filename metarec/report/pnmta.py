@@ -8,10 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from metarec.claims.courses import Setting
 from metarec.papers.pnmta.tables import SEARCHED
-from metarec.report import differences, provenance
-from metarec.report.claims import Ledger
-from metarec.report.contrasts import Setting
 from metarec.report.courses import Course
 from metarec.report.layout import Block, Layout, score, select
 from metarec.report.pnmta_names import (
@@ -23,7 +21,6 @@ from metarec.report.pnmta_names import (
     ML,
     NO_PT,
     PAPER_SETS,
-    PLACES,
     PNMTA,
     PRINTED,
     SHARE,
@@ -34,12 +31,15 @@ from metarec.report.pnmta_names import (
     names_of,
     on_set,
 )
-from metarec.report.pnmta_rules import RULES
-from metarec.report.statistics import t_interval
 from metarec.report.tables import paper_values
-from metarec.runs.records import Record, Store
+from metarec.runs.records import Record
+from metarec.runs.store import Store
 from metarec.show import dots as figures
+from metarec.show import header as provenance
 from metarec.show import html
+from metarec.show import pairs as differences
+from metarec.stats.intervals import interval
+from metarec.stats.runs import emptied, read
 
 __all__ = [
     "FIG4",
@@ -47,7 +47,6 @@ __all__ = [
     "FIG6",
     "FIG7",
     "FOUR",
-    "LEDGER",
     "LINES",
     "READINGS",
     "TABLE2",
@@ -159,11 +158,11 @@ def floors(
     found: dict[str, dict[str, float]] = {}
     for name in PAPER_SETS:
         there = select(
-            store.read("pnmta", "table2"),
-            {"dataset": names_of(name), "track": track, "method": tuple(labels)},
+            read(store, "pnmta.table2"),
+            {"dataset": names_of(name), "track": track, "label": tuple(labels)},
         )
         for label in labels:
-            scores = [r.metrics["MAE"] for r in there if r.method == label]
+            scores = [r.metrics["MAE"] for r in there if r.label == label]
             if scores:
                 found.setdefault(name, {})[label.lower()] = float(np.mean(scores))
     return found
@@ -175,14 +174,12 @@ def conditions(records: Sequence[Record], store: Store, *, track: str) -> html.H
     The settings of PNMTA's family are the paper's on `published`; on `sound` the cells of a row of Table 3
     share those searched for one of them.
     """
-    own = [replace(r, method=_searched(r.method)) for r in records if r.track == track]
+    own = [replace(r, method=_searched(r.label)) for r in records if r.track == track]
     family = {MAML_PT, NO_PT, PNMTA, FULL, *SEARCHED.values()}
-    methods = {r.method for r in own} - (family if track == "published" else set())
+    methods = {r.label for r in own} - (family if track == "published" else set())
     searches = (store.read("pnmta", name) for name in ("table2-tuning", "table3-tuning"))
-    search = [r for records in searches for r in records if r.method in methods]
-    own, search = (
-        [replace(r, method=PRINTED.get(r.method, r.method)) for r in side] for side in (own, search)
-    )
+    search = [r for records in searches for r in records if r.label in methods]
+    own, search = ([replace(r, method=PRINTED.get(r.label, r.label)) for r in side] for side in (own, search))
     parts = []
     for name in dict.fromkeys(r.dataset for r in own):
         here, tried = (select(side, {"dataset": name}) for side in (own, search))
@@ -203,15 +200,16 @@ def tests(records: Sequence[Record], store: Store, *, track: str) -> html.Html:
 
 def order_table(timed: Sequence[Record], shuffled: Sequence[Record], *, track: str) -> html.Html:
     """MAE on MovieLens-1M by the order of histories: by time, as in Table 2, and shuffled; the same seeds."""
-    seeds = {(r.method, r.seed) for r in shuffled}
-    timed = [r for r in on_set(timed, ML) if (r.method, r.seed) in seeds]
+    seeds = {(r.label, r.seed) for r in shuffled}
+    timed, shuffled = emptied(timed), emptied(shuffled)
+    timed = [r for r in on_set(timed, ML) if (r.label, r.seed) in seeds]
     sides = [[r for r in side if r.track == track] for side in (timed, shuffled)]
-    methods = list(dict.fromkeys(r.method for r in sides[1]))
+    methods = list(dict.fromkeys(r.label for r in sides[1]))
     rows, values = [], []
     lost = []
     for method in methods:
-        scores = [[score(r, "MAE") for r in side if r.method == method] for side in sides]
-        found = [t_interval(s for s in own if not np.isnan(s)) for own in scores]
+        scores = [[score(r, "MAE") for r in side if r.label == method] for side in sides]
+        found = [interval(s for s in own if not np.isnan(s)) for own in scores]
         if n := int(np.isnan(np.concatenate(scores)).sum()):
             lost.append(f"{method}: {n} seed{'s' * (n > 1)} diverged, left out of the mean.")
         printed = _AT_DEFAULT[ML].get(method)
@@ -222,25 +220,10 @@ def order_table(timed: Sequence[Record], shuffled: Sequence[Record], *, track: s
         difference = found[1].mean - found[0].mean
         rows.append((method, [*cells, html.signed(difference, 4)]))
         values.append({"method": method, "timed": found[0].mean, "shuffled": found[1].mean})
-    counts = {sum(r.method == m for r in shuffled) for m in methods}
+    counts = {sum(r.label == m for r in shuffled) for m in methods}
     span = " to ".join(str(n) for n in sorted({min(counts), max(counts)}))
     notes = [f"Means over seeds, {span} a method; users are drawn anew for each order.", *lost]
     caption = f"MAE on MovieLens-1M by the order of histories, {track} track"
     columns = ["Paper", "By time", "Shuffled", "Difference"]
     rendered = html.table(columns, {"": rows}, caption=caption, corner="Method", kind="results", notes=notes)
     return html.Html(rendered, caption, pd.DataFrame(values))
-
-
-LEDGER = Ledger(
-    paper="pnmta",
-    places=tuple(place for pair in PLACES.values() for place in pair),
-    rules=RULES,
-    prefixes={"published": "", "sound": ""},
-    floors=("Random ranker", "Popularity", "Global mean", "Item mean"),
-    percent=False,
-    words=PRINTED,
-    remarks=(
-        f'Book-Crossing is <a href="{provenance.DEVIATIONS}#d25">a part of the data set</a>: its verdicts '
-        "are of that part.",
-    ),
-)

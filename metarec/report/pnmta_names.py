@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import product
 
+from metarec.claims.courses import Setting
 from metarec.papers.pnmta.tables import ENCODERS, PREDICTORS, SHARES, SIZES, STEPS, SUPPORTS
-from metarec.report.contrasts import Setting
-from metarec.report.evidence import Place
 from metarec.report.layout import select
 from metarec.runs.records import Record
 
@@ -59,23 +58,3 @@ SUPPORT = Setting(
 SHARE = Setting("protocol.rule_options.train_share", SHARES, 1.0, "share of the training users", "share")
 SIZE = Setting("options.d", SIZES, 32, "embedding size of a field", "d =", log=True)
 STEP = Setting("options.steps", STEPS, 5, "adaptation steps", "steps =")
-
-
-def _places(experiment: str, notebook: str, figure: str = "") -> tuple[Place, ...]:
-    """Both data sets as a page sees them; `figure` ends the names, to tell the pages apart."""
-    return tuple(
-        Place(f"{name}{figure}", experiment, notebook, source, {"dataset": names_of(name)})
-        for name, source in PAPER_SETS.items()
-    )
-
-
-PLACES: Mapping[str, tuple[Place, ...]] = {
-    "table2": _places("pnmta.table2", "pnmta/table2-comparison"),
-    "table3": _places("pnmta.table3", "pnmta/table3-modulators", ", Table 3"),
-    "fig4": _places("pnmta.fig4", "pnmta/fig4-support-size", ", Fig 4"),
-    "fig5": _places("pnmta.fig5", "pnmta/fig5-cold-users", ", Fig 5"),
-    "fig6": _places("pnmta.fig6", "pnmta/fig6-embedding-size", ", Fig 6"),
-    "fig7": _places("pnmta.fig7", "pnmta/fig7-adaptation-steps", ", Fig 7"),
-    "streams": _places("pnmta.streams", "pnmta/fig1-data-stream", ", two streams"),
-    "fig9": _places("pnmta.table2", "pnmta/fig9-training-curves", ", Fig 9"),
-}

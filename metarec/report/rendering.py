@@ -11,6 +11,7 @@ import pandas as pd
 
 from metarec.report.layout import Layout
 from metarec.show import html
+from metarec.show.words import ABOVE, BELOW, NEAR, NOT_COMPARABLE, NOT_RUN, PAGE, UNCERTAIN
 
 
 def explained(frame: pd.DataFrame, layout: Layout, prefix: str) -> list[str]:
@@ -21,18 +22,17 @@ def explained(frame: pd.DataFrame, layout: Layout, prefix: str) -> list[str]:
     if prefix:
         notes.append("The paper prints no metric of this form, so there is nothing to compare with.")
     words = set(frame["verdict"])
-    if words & {"matched", "better", "worse"}:
+    if words & {ABOVE, BELOW, NEAR, UNCERTAIN}:
         notes.append(
-            "Matched: the paper's value, a single run, lies inside our interval or is what our mean rounds "
-            "to. Otherwise ours is better or worse."
+            "The word under a number compares it with the paper's, by the interval in which one more run of "
+            f'ours would lie, with another seed and other users: see <a href="{PAGE}#numbers">how to read a '
+            "table</a>."
         )
-    if "not comparable" in words:
+    if NOT_COMPARABLE in words:
         part = ", or only a part of them" if any(b.whole for b in layout.blocks) else ""
         part += "".join(f", or {b.stand_in}" for b in layout.blocks if b.stand_in)
-        notes.append(
-            f"Not comparable: not the paper's data (planted ratings{part}), or a single run of ours."
-        )
-    if "not run" in words:
+        notes.append(f"Not comparable: not the paper's data (planted ratings{part}).")
+    if NOT_RUN in words:
         notes.append("Not run: a method of the paper that has no record here yet.")
     notes += _lost(frame, layout)
     if ((frame["failed"] > 0) & (frame["seeds"] == 0)).any():

@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from metarec.errors import RecordError
-from metarec.report.statistics import t_interval
 from metarec.runs.records import Record
 from metarec.show import html, style
+from metarec.stats.intervals import interval
 
 FLOORS: Mapping[str, int] = {"Random ranker": 2, "Popularity": 1}  # which dash pattern
 
@@ -41,10 +41,10 @@ def along(records: Sequence[Record], sweep: Sweep, metric: str) -> pd.DataFrame:
     """Row by run on the sweep: `method, value, seed, score` (a fraction)."""
     rows = []
     for r in records:
-        held = sweep.held.get(r.method)
+        held = sweep.held.get(r.label)
         if held is not None and held.items() <= r.options.items() and r.options[sweep.option] in sweep.values:
             value, score = r.options[sweep.option], r.metrics[metric]
-            rows.append({"method": r.method, "value": value, "seed": r.seed, "score": score})
+            rows.append({"method": r.label, "value": value, "seed": r.seed, "score": score})
     if not rows:
         raise RecordError(f"no record lies on the grid of {sweep.option!r}; run the experiment first.")
     return pd.DataFrame(rows)
@@ -68,7 +68,7 @@ def sensitivity(
     fig, axes = style.panels(len(there), len(sweeps), height=3.1, sharey="row")
     for row, (track, (metric, label)) in zip(axes, there.items(), strict=True):
         own = [r for r in records if r.track == track]
-        lines = {r.method: 100 * r.metrics[metric] for r in floors if r.track == track and r.method in FLOORS}
+        lines = {r.label: 100 * r.metrics[metric] for r in floors if r.track == track and r.label in FLOORS}
         printed = paper if paper is not None and ":" not in metric else {}
         for ax, sweep in zip(row, sweeps, strict=True):
             _panel(ax, along(own, sweep, metric), sweep, printed)
@@ -94,7 +94,7 @@ def table(
     for sweep in sweeps:
         frame = along(own, sweep, metric)
         for (method, _), scores in frame.groupby(["method", "value"])["score"]:
-            found = t_interval(100 * scores)
+            found = interval(100 * scores)
             half = (
                 "" if np.isnan(found.high) else f"<br><small>± {html.number(found.high - found.mean)}</small>"
             )
@@ -115,7 +115,7 @@ def _panel(ax: Axes, frame: pd.DataFrame, sweep: Sweep, printed: Mapping[str, fl
     for n, method in enumerate(methods):
         own = frame[frame["method"] == method]
         shift = 0.16 * (n - (len(methods) - 1) / 2)
-        spots = [t_interval(100 * scores) for _, scores in own.groupby("value")["score"]]
+        spots = [interval(100 * scores) for _, scores in own.groupby("value")["score"]]
         x = np.array([place[v] for v in sorted(own["value"].unique())]) + shift
         mean = np.array([s.mean for s in spots])
         half = np.array([s.high - s.mean for s in spots])

@@ -13,9 +13,10 @@ from metarec.errors import RecordError
 from metarec.papers.pnmta.tables import STREAMS
 from metarec.report.groups import difference, interval, over_seeds
 from metarec.report.pnmta_names import spelt
-from metarec.report.statistics import Interval, t_interval
 from metarec.runs.records import Record
 from metarec.show import html, style
+from metarec.stats.intervals import Interval
+from metarec.stats.intervals import interval as t_interval
 
 PICTURES = {
     "images": ("Images, by task", "class or user"),
@@ -47,8 +48,8 @@ def worth(records: Sequence[Record]) -> html.Html:
     sections: dict[str, list[tuple[str, list[str]]]] = {}
     values = []
     for dataset in dict.fromkeys(r.dataset for r in records):
-        for state in dict.fromkeys(r.method for r in records):
-            own = [r for r in records if r.dataset == dataset and r.method == state]
+        for state in dict.fromkeys(r.label for r in records):
+            own = [r for r in records if r.dataset == dataset and r.label == state]
             rows = t_interval(r.metrics["rows of a user"] for r in own)
             found = [t_interval(r.metrics[f"worth: {part}"] for r in own) for part in PARTS]
             cells = [html.number(rows.mean, 0), *(interval(i, 1) for i in found)]
@@ -75,7 +76,7 @@ def steps(records: Sequence[Record]) -> html.Html:
     """Rows and users in one step, for the three ways to make a batch, and the worth for the predictor."""
     sections: dict[str, list[tuple[str, list[str]]]] = {}
     for dataset in dict.fromkeys(r.dataset for r in records):
-        own = [r for r in records if r.dataset == dataset and r.method == "as drawn"]
+        own = [r for r in records if r.dataset == dataset and r.label == "as drawn"]
         mean = {m: float(np.mean([r.metrics[m] for r in own])) for m in own[0].metrics}
         one, shuffled = mean["worth: predictor"], mean["rows shuffled"]
         lines = [
@@ -101,7 +102,7 @@ def trained(records: Sequence[Record]) -> html.Html:
     sections: dict[str, list[tuple[str, list[str]]]] = {}
     values = []
     told = [_with_gap(r) for r in records]
-    run = [s for s in STREAMS if any(r.method == s for r in told)]
+    run = [s for s in STREAMS if any(r.label == s for r in told)]
     for dataset in sorted({r.dataset for r in told}, key=lambda d: d != "ml-1m"):
         own = [r for r in told if r.dataset == dataset]
         rows: dict[str, list[Interval]] = {}

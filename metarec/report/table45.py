@@ -9,16 +9,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from metarec.derivations.costs import slope
-from metarec.report.claims import PENDING, UNTESTABLE, Finding
-from metarec.report.pnmta_names import PAPER_SETS, spelt
-from metarec.report.rules import FAILS, HOLDS, NOISE
-from metarec.report.statistics import Interval
-from metarec.report.verdicts import by_ledger
-from metarec.runs.records import Record, Store
+from metarec.report.pnmta_names import spelt
+from metarec.runs.records import Record
 from metarec.show import html, style
+from metarec.stats.intervals import DRAWS, Interval, interval
 
 PRINTED = ("E", "Eb", "C", "Cb", "S", "SS")  # the rows of Table 4
-DRAWS = 4000
 
 
 def encoder(records: Sequence[Record]) -> html.Html:
@@ -28,7 +24,7 @@ def encoder(records: Sequence[Record]) -> html.Html:
     """
     rows, values = [], []
     sets = list(dict.fromkeys(r.dataset for r in records))
-    own = [r for r in records if r.method.startswith("encoder ")]
+    own = [r for r in records if r.label.startswith("encoder ")]
     for kind, bias in dict.fromkeys((r.options["kind"], r.options["bias_shape"]) for r in own):
         if kind not in PRINTED:
             continue
@@ -36,7 +32,7 @@ def encoder(records: Sequence[Record]) -> html.Html:
         for dataset in sets:
             m = _only(own, dataset=dataset, kind=kind, bias_shape=bias).metrics
             counted, printed = int(m["counted"]), int(m["printed"])
-            cells += [f"{counted:,}", f"{printed:,}", _ratio(printed / counted)]
+            cells += [f"{counted:,}", f"{printed:,}", share(printed / counted)]
             values.append(
                 {"dataset": dataset, "kind": kind, "bias": bias, "counted": counted, "printed": printed}
             )
@@ -58,12 +54,12 @@ def predictor(records: Sequence[Record]) -> html.Html:
     """Table 5: trained numbers of the generator of each modulated layer, counted and by the formula."""
     rows = []
     sets = list(dict.fromkeys(r.dataset for r in records))
-    own = [r for r in records if r.method.startswith("predictor ")]
+    own = [r for r in records if r.label.startswith("predictor ")]
     for kind, layer in dict.fromkeys((r.options["kind"], r.options["layer"]) for r in own):
         cells = []
         for dataset in sets:
             m = _only(own, dataset=dataset, kind=kind, layer=layer).metrics
-            cells += [f"{int(m['counted']):,}", f"{int(m['printed']):,}", _ratio(m["printed"] / m["counted"])]
+            cells += [f"{int(m['counted']):,}", f"{int(m['printed']):,}", share(m["printed"] / m["counted"])]
         rows.append((f"{'-FiLM' if kind == 'film' else '-SA'}, hidden layer {layer}", cells))
     sizes = [_only(own, dataset=d, kind="film", layer=1).metrics["predictor"] for d in sets]
     rows.append(("Predictor itself", [c for n in sizes for c in (f"{int(n):,}", "–", "–")]))
@@ -77,12 +73,14 @@ def predictor(records: Sequence[Record]) -> html.Html:
 def exponents(records: Sequence[Record]) -> html.Html:
     """Multiply-adds of a meta-step by the width of the hidden layers, and the exponent of the width."""
     rows = []
-    own = [r for r in records if r.method.startswith("multiply-adds, ")]
+    own = [r for r in records if r.label.startswith("multiply-adds, ")]
     widths = own[0].options["widths"]
     for r in own:
         counts = _counts(r)
         cells = [f"{c / 1e6:,.1f}" for c in counts]
-        rows.append((r.method.removeprefix("multiply-adds, ").capitalize(), [*cells, f"{_slope(r):.2f}"]))
+        rows.append(
+            (r.label.removeprefix("multiply-adds, ").capitalize(), [*cells, f"{slope_by_width(r):.2f}"])
+        )
     caption = "Multiply-adds of one meta-step for one user, in millions"
     columns = [*(f"n = {n}" for n in widths), "Exponent of n"]
     notes = ["Matrix products alone. Exponent: slope of a straight line through the logarithms."]
@@ -107,7 +105,7 @@ def times(records: Sequence[Record]) -> html.Html:
             values.append(
                 {"dataset": dataset, "device": device, "method": name, "ms": np.median(ms), **found._asdict()}
             )
-    rounds = {r.options["rounds"] for r in records if r.method.startswith("step, ")}
+    rounds = {r.options["rounds"] for r in records if r.label.startswith("step, ")}
     notes = [
         f"{' or '.join(str(n) for n in sorted(rounds))} rounds; in each, every method takes one step of 32 "
         "tasks, the same for all. Ratio: median over rounds of the ratio within a round; interval by "
@@ -140,82 +138,21 @@ def ratio(a: np.ndarray, b: np.ndarray) -> Interval:
     """Median over rounds of `a / b` and its 95 % percentile interval under resampling of rounds."""
     pairs = a / b
     drawn = np.random.default_rng(len(pairs)).integers(len(pairs), size=(DRAWS, len(pairs)))
-    low, high = np.percentile(np.median(pairs[drawn], axis=1), [2.5, 97.5])
-    return Interval(float(np.median(pairs)), float(low), float(high))
-
-
-def findings(records: Sequence[Record], store: Store) -> dict[str, Finding]:
-    """P23 to P26 from these records; P16 from those of Table 3, by the paper's ledger."""
-    found = {"P16": by_ledger("P16", "pnmta", "published", store)}
-    rules = {"P23": _table4, "P24": _table5, "P25": _hessian, "P26": _outer_loop}
-    planted = not {r.dataset for r in records} <= set(PAPER_SETS.values())
-    for name, rule in rules.items():
-        word, evidence = rule(records)
-        wanted = ("the paper's data (these ratings are planted)",) if planted and name == "P26" else ()
-        found[name] = Finding(UNTESTABLE if wanted else word, evidence, wanted)
-    return found
-
-
-def _table4(records: Sequence[Record]) -> tuple[str, str]:
-    """P23: every count of the six modulators equals the formula."""
-    frame = encoder(records).frame
-    own = frame[frame["bias"] == "category"]
-    word = HOLDS if (own["counted"] == own["printed"]).all() else FAILS
-    parts = []
-    for dataset, rows in own.groupby("dataset", sort=False):
-        ratios = rows["printed"] / rows["counted"]
-        named = ", ".join(f"{k} {_ratio(r)}" for k, r in zip(rows["kind"], ratios, strict=True))
-        parts.append(f"{spelt(str(dataset))} {named}")
-    text = f"Printed over counted: {'; '.join(parts)}."
-    eq4 = frame[frame["bias"] == "dimension"]
-    off = ", ".join(_ratio(p / c) for p, c in zip(eq4["printed"], eq4["counted"], strict=True))
-    return word, f"{text} With the bias of Eq 4, C: {off}."
-
-
-def _table5(records: Sequence[Record]) -> tuple[str, str]:
-    """P24: both counts equal the formula, for every layer."""
-    own = [r.metrics for r in records if r.method.startswith("predictor ")]
-    same = sum(m["counted"] == m["printed"] for m in own)
-    return HOLDS if same == len(own) else FAILS, f"{same} of {len(own)} blocks agree to the last parameter."
-
-
-def _hessian(records: Sequence[Record]) -> tuple[str, str]:
-    """P25: the exponent of the width lies within 2.7 to 3.3."""
-    own = {
-        r.method.removeprefix("multiply-adds, "): _slope(r) for r in records if "multiply-adds" in r.method
-    }
-    if not own:
-        return PENDING, ""
-    whole = own["second order"]
-    others = "; ".join(f"{name} {s:.2f}" for name, s in own.items() if name != "second order")
-    text = f"Exponent {whole:.2f} ({others}): the cube is a loose upper bound."
-    return HOLDS if 2.7 <= whole <= 3.3 else FAILS, text
-
-
-def _outer_loop(records: Sequence[Record]) -> tuple[str, str]:
-    """P26: the interval of the time ratio lies below 1.25, on every set and device timed."""
-    found = {}
-    for dataset, device in devices(records):
-        here = timed(records, dataset, device)
-        found[f"{spelt(dataset)}, {device}"] = ratio(here["PNMTA"], here["MAML-PT"])
-    text = "; ".join(f"{name} {i.mean:.2f} [{i.low:.2f}, {i.high:.2f}]" for name, i in found.items())
-    if all(i.high < 1.25 for i in found.values()):
-        return HOLDS, f"{text}."
-    return FAILS if any(i.low > 1.25 for i in found.values()) else NOISE, f"{text}."
+    return interval(float(np.median(pairs)), drawn=np.median(pairs[drawn], axis=1))
 
 
 def timed(records: Sequence[Record], dataset: str, device: str) -> dict[str, np.ndarray]:
     """Milliseconds of a step of each method, round by round."""
     return {
-        r.method.removeprefix("step, "): np.array(r.extra["ms"])
+        r.label.removeprefix("step, "): np.array(r.extra["ms"])
         for r in records
-        if r.method.startswith("step, ") and r.dataset == dataset and r.device == device
+        if r.label.startswith("step, ") and r.dataset == dataset and r.device == device
     }
 
 
 def devices(records: Sequence[Record]) -> list[tuple[str, str]]:
     """The data sets and devices on which steps were timed."""
-    return list(dict.fromkeys((r.dataset, r.device) for r in records if r.method.startswith("step, ")))
+    return list(dict.fromkeys((r.dataset, r.device) for r in records if r.label.startswith("step, ")))
 
 
 def _only(records: Sequence[Record], dataset: str, **options: object) -> Record:
@@ -227,9 +164,11 @@ def _counts(record: Record) -> list[float]:
     return [record.metrics[f"n = {n}"] for n in record.options["widths"]]
 
 
-def _slope(record: Record) -> float:
+def slope_by_width(record: Record) -> float:
+    """Exponent of the width in the multiply-adds of a record."""
     return slope(record.options["widths"], [int(c) for c in _counts(record)])
 
 
-def _ratio(value: float) -> str:
+def share(value: float) -> str:
+    """A ratio in text; 1 is agreement to the last number."""
     return "1" if value == 1 else f"{value:.2f}".removesuffix(".00")

@@ -18,23 +18,26 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from metarec.claims.beside import predicted, word
 from metarec.errors import RecordError
 from metarec.report.layout import Block, Layout, score, select
 from metarec.report.rendering import explained, rendered
-from metarec.report.samples import Sample, direction, samples
-from metarec.report.statistics import Interval, t_interval
-from metarec.runs.records import Record, Store
+from metarec.runs.records import Record
+from metarec.runs.store import Store
 from metarec.show import html
+from metarec.stats.intervals import interval
+from metarec.stats.runs import emptied
+from metarec.stats.samples import Sample, samples
 
 REFERENCE = Path(__file__).parents[2] / "reference"
-VERDICTS = ("matched", "better", "worse", "not comparable", "not run")
 
 
 class Table(html.Html):
     """A built table.
 
-    `frame` has one row a cell (`dataset, setting, metric, section, method, paper, ours, low, high,
-    seeds, delta, verdict`), in the unit of the paper; `notes` says what a reader must know.
+    `frame` has one row a cell (`dataset, setting, metric, section, method, paper, ours, low, high, seeds,
+    delta, predicted_low, predicted_high, verdict`), in the unit of the paper; `notes` says what a reader
+    must know.
     """
 
     def __init__(
@@ -85,20 +88,22 @@ def build(
     paper or of the records that the layout does not name) and when two methods have identical per-user
     metrics.
     """
-    own = [r for r in records if r.track == track]
+    own = [r for r in emptied(records) if r.track == track]
     if not own:
         raise RecordError(f"no record of the {track} track for {layout.title!r}; run the experiment first.")
     paper = paper_values(layout.reference)
     names = {layout.printed.get(row, row) for row in layout.rows}
-    lost = sorted(({r.method for r in own} - set(layout.rows)) | (set(paper["method"]) - names))
+    lost = sorted(({r.label for r in own} - set(layout.rows)) | (set(paper["method"]) - names))
     if lost:
         raise RecordError(f"{layout.title!r} has no row for {', '.join(lost)}; add it to the layout.")
     notes: list[str] = []
     cells = []
     for block in layout.blocks:
         here = select(own, block.where)
-        notes += _alike(layout, here, store)
-        cells += list(_cells(layout, block, here, paper, prefix))
+        metrics = list(dict.fromkeys(name for r in here for name in r.metrics))
+        found = samples(here, store, metrics) if here else {}
+        notes += _alike(layout, found)
+        cells += list(_cells(layout, block, here, found, paper, prefix))
     frame = pd.DataFrame(cells)
     notes = [*explained(frame, layout, prefix), *dict.fromkeys(notes)]
     form = ", standard metrics" if prefix else ""
@@ -107,7 +112,12 @@ def build(
 
 
 def _cells(
-    layout: Layout, block: Block, records: Sequence[Record], paper: pd.DataFrame, prefix: str
+    layout: Layout,
+    block: Block,
+    records: Sequence[Record],
+    found: Mapping[str, Sample],
+    paper: pd.DataFrame,
+    prefix: str,
 ) -> Iterator[dict[str, Any]]:
     scale = 100.0 if layout.percent else 1.0
     there = paper[
@@ -116,18 +126,21 @@ def _cells(
     ]
     keys = zip(there["method"], there["metric"], strict=True)
     printed = dict(zip(keys, zip(there["value"], there["decimals"], strict=True), strict=True))
+    columns = there.groupby("metric")["value"]
+    wide = (columns.max() - columns.min()).to_dict()
     for section, names in layout.sections.items():
         for method in names:
-            own = select(records, {"method": method})
+            own = select(records, {"label": method})
             comparable = all(block.compares(r) for r in own)
             for metric in block.metrics:
                 key = (layout.printed.get(method, method), layout.reads.get(metric, metric))
                 value, decimals = printed.get(key, (np.nan, 0)) if not prefix else (np.nan, 0)
                 scores = np.array([scale * score(r, prefix + metric) for r in own])
                 scores = scores[~np.isnan(scores)]
-                ours = t_interval(scores) if len(scores) else None
-                word = verdict(value, decimals, ours, direction(metric), comparable=comparable)
-                mean, low, high = ours or (np.nan, np.nan, np.nan)
+                mean, low, high = interval(scores) if len(scores) else (np.nan, np.nan, np.nan)
+                new = predicted(scores, own, found.get(method), prefix + metric, scale)
+                column = float(wide.get(key[1], 0.0))
+                verdict = word(value, decimals, new, column, comparable=comparable)
                 yield {
                     "dataset": block.dataset,
                     "metric": metric,
@@ -141,37 +154,16 @@ def _cells(
                     "seeds": len(scores),
                     "failed": len(own) - len(scores),
                     "delta": mean - value,
-                    "verdict": word if len(scores) or not own else "",
+                    "predicted_low": np.nan if new is None else new.low,
+                    "predicted_high": np.nan if new is None else new.high,
+                    "verdict": verdict if len(scores) or not own else "",
                 }
 
 
-def verdict(paper: float, decimals: int, ours: Interval | None, sign: int, *, comparable: bool = True) -> str:
-    """One of `VERDICTS`, or nothing where the paper prints no value and we have one.
-
-    Matched: the paper's value lies inside our interval, or ours rounds to it. Better and worse follow
-    `sign` (1 if high is good). A single run has no interval: it is matched if it rounds to the paper's
-    value, and otherwise not comparable.
-    """
-    if ours is None:
-        return "not run"
-    if np.isnan(paper):
-        return ""
-    if not comparable:
-        return "not comparable"
-    if ours.low <= paper <= ours.high or abs(ours.mean - paper) <= 0.5 * 10.0**-decimals:
-        return "matched"
-    if np.isnan(ours.low):
-        return "not comparable"
-    return "better" if sign * (ours.mean - paper) > 0 else "worse"
-
-
-def _alike(layout: Layout, records: Sequence[Record], store: Store) -> list[str]:
+def _alike(layout: Layout, found: Mapping[str, Sample]) -> list[str]:
     """Notes on declared twins found alike; `RecordError` on any other two that score every user alike."""
-    if not records:
-        return []
-    metrics = list(dict.fromkeys(name for r in records for name in r.metrics))
     notes = []
-    for a, b in collapsed(samples(records, store, metrics)):
+    for a, b in collapsed(found):
         reason = layout.same.get((a, b)) or layout.same.get((b, a))
         if reason is None:
             raise RecordError(

@@ -8,28 +8,25 @@ from html import escape
 import numpy as np
 from matplotlib.figure import Figure
 
-from metarec.report.claims import Ledger
-from metarec.report.epochs import curves, history
-from metarec.report.evidence import BestOf, Method, OnValidation, Place
+from metarec.papers.tanp.names import (
+    BASELINES,
+    FILM,
+    FILM_PRINTED,
+    GATING,
+    GATING_PRINTED,
+    NINE,
+    NO_IDENTITY,
+    NO_POOL,
+    PLAIN,
+)
 from metarec.report.layout import Block, Layout
-from metarec.report.methodrules import Above, LargestGain, Steadier, WorstSetting
-from metarec.report.rules import AllCells, Comparable, Magnitude, Majority, Rule
 from metarec.report.tables import Table
-from metarec.report.tanp_grid import GRID, GRID_RULES
 from metarec.runs.records import Record
 from metarec.show import html
+from metarec.show.curves import curves, history
 from metarec.show.dots import LINES, Lines
 
-CUTOFFS = (5, 7, 10)
-NINE = tuple(f"{stem}@{n}" for n in CUTOFFS for stem in ("P", "NDCG", "MAP"))
-THREE = ("P@5", "NDCG@5", "MAP@5")
-
 FLOORS = ("Random ranker", "Item mean", "Popularity", "Damped user + item bias")
-META = ("MetaLWA", "MetaNLBA", "MeLU", "MetaCS", "MAMO")
-BASELINES = ("PPR", "NeuMF", "DropoutNet", *META)
-PLAIN, FILM, GATING = "TaNP (w/o tm)", "TaNP (FiLM)", "TaNP (Gating-FiLM)"
-FILM_PRINTED, GATING_PRINTED = f"{FILM}, as printed", f"{GATING}, as printed"
-NO_POOL, NO_IDENTITY = f"{GATING}, no pool", f"{GATING}, no user identity"
 BESIDE = (FILM_PRINTED, GATING_PRINTED, NO_POOL, NO_IDENTITY)
 
 SAME_WITHIN_A_USER = {
@@ -97,58 +94,6 @@ TABLE4_PAIRS = (
     (GATING, NO_IDENTITY),
 )
 
-MOVIELENS = Place("MovieLens-1M", "tanp.table3", "tanp/table3-movielens", "ml-1m")
-LASTFM = Place("Last.FM", "tanp.table4", "tanp/table4-lastfm", "lastfm-tanp")
-GOWALLA = Place("Gowalla", "tanp.table5", "tanp/table5-gowalla", "gowalla")
-SETS = (MOVIELENS.name, LASTFM.name, GOWALLA.name)
-
-CHOSEN = OnValidation((FILM, GATING))
-# Methods that the paper leaves out on a set.
-ABSENT = {
-    MOVIELENS.name: ("MetaLWA", "MetaNLBA"),
-    LASTFM.name: ("MetaHIN",),
-    GOWALLA.name: ("MetaHIN",),
-}
-BEST = BestOf((*BASELINES, "MetaHIN"), "the best baseline", ABSENT)
-BEST_META = BestOf((*META, "MetaHIN"), "the best meta-learning baseline", ABSENT)
-BEST_MAML = BestOf(("MeLU", "MetaCS", "MetaHIN", "MAMO"), "the best MAML-based baseline", ABSENT)
-
-RULES: dict[str, Rule] = {
-    "T01": AllCells(a=CHOSEN, b=BEST, metrics=NINE, places=SETS),
-    "T02": Magnitude(a=CHOSEN, b=BEST_META, metrics=("P@5",), places=(MOVIELENS.name,), stated=0.042),
-    "T03": Magnitude(a=CHOSEN, b=BEST_META, metrics=("P@5",), places=(LASTFM.name,), stated=0.036),
-    "T04": Magnitude(a=CHOSEN, b=BEST_META, metrics=("MAP@5",), places=(GOWALLA.name,), stated=0.054),
-    "T05": LargestGain(
-        a=CHOSEN,
-        b=BEST_META,
-        metrics=NINE,
-        places=SETS,
-        named={MOVIELENS.name: "P@5", LASTFM.name: "P@5", GOWALLA.name: "MAP@5"},
-    ),
-    "T06": Comparable(a=Method(PLAIN), b=BEST_MAML, metrics=NINE, places=SETS, tolerance=0.02, failing=3),
-    "T07": AllCells(a=Method(FILM), b=Method(PLAIN), metrics=NINE, places=SETS),
-    "T08": AllCells(a=Method(GATING), b=Method(PLAIN), metrics=NINE, places=SETS),
-    "T09": Majority(a=Method(GATING), b=Method(FILM), metrics=NINE, places=SETS, mean_excludes_zero=True),
-    "T10": AllCells(a=Method(GATING), b=Method(NO_POOL), metrics=THREE, places=SETS),
-    "T11": Above(a=CHOSEN, floors=("Random ranker", "Popularity"), metrics=THREE, places=SETS),
-    "T27": WorstSetting(
-        labels=(FILM, GATING),
-        b=BEST,
-        grid="tanp.fig5",
-        points=9,
-        metrics=("P@10",),
-        places=(LASTFM.name,),
-    ),
-    "T33": Steadier(a=Method(GATING), opponents=("MeLU", "MetaCS", "MAMO"), metrics=NINE, places=SETS),
-}
-
-LEDGER = Ledger(
-    paper="tanp",
-    places=(MOVIELENS, LASTFM, GOWALLA, GRID),
-    rules={**RULES, **GRID_RULES},
-    prefixes={"published": "", "sound": "std:"},
-)
-
 
 def training_curves(
     records: Sequence[Record],
@@ -186,7 +131,7 @@ def latent(records: Sequence[Record], methods: Sequence[str], *, track: str) -> 
     The last column is the largest change of any metric of any seed, in points, when the posterior mean
     takes the place of the draw.
     """
-    shown = [m for m in methods if any(r.method == m and r.track == track for r in records)]
+    shown = [m for m in methods if any(r.label == m and r.track == track for r in records)]
     rows = [(method, _carried(records, method, track)) for method in shown]
     epoch, _ = history(records, shown[0], track, "kl")
     columns = ["Squared error", f"KL, epoch {epoch[0]}", "KL, last epoch", *_DIAGNOSTICS.values()]
@@ -203,7 +148,7 @@ _DIAGNOSTICS = {"z_sd": "sd of z", "assignment_entropy": "Entropy of c", "assign
 
 
 def _carried(records: Sequence[Record], method: str, track: str) -> list[str]:
-    own = [r for r in records if r.method == method and r.track == track]
+    own = [r for r in records if r.label == method and r.track == track]
     _, kl = history(records, method, track, "kl")
     _, error = history(records, method, track, "reconstruction")
     found = [np.mean([r.extra["diagnostics"].get(name, np.nan) for r in own]) for name in _DIAGNOSTICS]

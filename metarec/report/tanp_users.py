@@ -27,12 +27,12 @@ def cutoff_gaps(records: Sequence[Record], layout: Layout, *, track: str) -> htm
     printed = wide.to_dict()
     there = [name for name in layout.rows if name in printed]
     rows = [{"shortest": None, "method": name, **_gaps(printed[name])} for name in there]
-    floors = [r for r in records if r.method in RANKERS and r.track == track]
+    floors = [r for r in records if r.label in RANKERS and r.track == track]
     if not floors:
         raise RecordError(f"no floor has a record on the {track} track; run the experiment first.")
-    for r in sorted(floors, key=lambda r: (_shortest(r), RANKERS.index(r.method))):
+    for r in sorted(floors, key=lambda r: (_shortest(r), RANKERS.index(r.label))):
         gaps = _gaps({name: 100 * value for name, value in r.metrics.items()})
-        rows.append({"shortest": _shortest(r), "method": r.method, **gaps})
+        rows.append({"shortest": _shortest(r), "method": r.label, **gaps})
     frame = pd.DataFrame(rows)
     sections: dict[str, list[tuple[str, list[str]]]] = {}
     for row in frame.to_dict("records"):

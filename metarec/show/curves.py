@@ -11,17 +11,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from metarec.errors import RecordError
-from metarec.report.statistics import nan_mean, t_interval
 from metarec.report.tables import Table
 from metarec.runs.records import Record
 from metarec.show import html, style
+from metarec.stats.intervals import interval, nan_mean
+from metarec.stats.runs import ERRORS, limits, tame
 
 
 def history(records: Sequence[Record], method: str, track: str, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Epochs `[points]` and one curve of a method, `[seeds, points]`.
 
-    `name` is a loss term, or `test:` or `valid:` and a metric. `RecordError` if no record of the track has
-    it.
+    `name` is a loss term, or `test:` or `valid:` and a metric. An epoch at which an error is that of a
+    diverged run is nan. `RecordError` if no record of the track has it.
     """
     own = [r for r in records if r.label == method and r.track == track and "curve" in r.extra]
     split, _, metric = name.partition(":")
@@ -32,7 +33,15 @@ def history(records: Sequence[Record], method: str, track: str, name: str) -> tu
         raise RecordError(
             f"{method!r} has no recorded {name!r} on the {track} track; record it while training."
         )
-    return np.array(curves[0]["epoch"]), np.array(found, float)
+    values = np.array(found, float)
+    if split:
+        bounds = [limits(records).get((r.dataset, r.track), np.inf) for r in own]
+        rows = [
+            tame(metric, row, bound) if metric in ERRORS else row
+            for row, bound in zip(values, bounds, strict=True)
+        ]
+        values = np.array(rows)
+    return np.array(curves[0]["epoch"]), values
 
 
 def curves(
@@ -89,7 +98,7 @@ def optimism(
         epoch, curve = history(records, method, track, f"test:{metric}")
         mean, best = 100 * curve.mean(0), 100 * curve.max(1)
         top = int(mean.argmax())
-        last, own = t_interval(100 * curve[:, -1]), float(best.mean())
+        last, own = interval(100 * curve[:, -1]), float(best.mean())
         printed = html.number(paper[method]) if method in paper else "–"
         values.append({"method": method, "last": last.mean, "best": mean[top], "own": own})
         rows.append(
@@ -159,7 +168,7 @@ def gaps(
 
 def _gap(ax: Axes, epoch: np.ndarray, gap: np.ndarray, look: dict[str, Any], label: str, n: int) -> None:
     there = ~np.isnan(gap).all(0)
-    spots = [t_interval(column[~np.isnan(column)]) for column in gap[:, there].T]
+    spots = [interval(column[~np.isnan(column)]) for column in gap[:, there].T]
     mean = [s.mean for s in spots]
     half = [s.high - s.mean for s in spots]
     ax.errorbar(epoch[there] + 0.24 * (n - 1.5), mean, yerr=half, **look | {"linestyle": "none"}, label=label)

@@ -47,7 +47,7 @@ def dots(
     for ax, metric in zip(axes[0], metrics, strict=True):
         here = shown[shown["metric"] == metric].set_index("method")
         for y, method in enumerate(rows):
-            scores = [scale * r.metrics[table.prefix + metric] for r in own if r.method == method]
+            scores = [scale * r.metrics[table.prefix + metric] for r in own if r.label == method]
             _row(ax, len(rows) - 1 - y, here.loc[method], scores)
         _lines(ax, table.frame[table.frame["metric"] == metric].set_index("method")["ours"], lines)
         unit = "%" if table.layout.percent else None

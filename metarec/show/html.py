@@ -9,24 +9,10 @@ from typing import Any
 import pandas as pd
 
 from metarec.runs.records import Record
+from metarec.show.words import badge
 
-# A verdict is a word with a sign of its own; the colour of its class only repeats it.
-SIGNS: Mapping[str, str] = {
-    "matched": "=",
-    "better": "▲",
-    "worse": "▼",
-    "not comparable": "○",
-    "not run": "–",
-    "diverged": "↯",
-    "holds": "✓",
-    "does not hold": "✗",
-    "cannot be told from noise": "≈",
-    "not testable here": "○",
-    "not run yet": "–",
-    "undecided": "≈",
-    "fresh": "✓",
-    "stale": "!",
-}
+__all__ = ["Html", "badge", "number", "on", "pairs", "probability", "remarks", "signed", "table"]
+
 # A number of this size has left every scale: its order is all that it says.
 LARGE = 1e5
 RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -47,12 +33,6 @@ class Html:
 
     def __repr__(self) -> str:
         return self.text
-
-
-def badge(word: str) -> str:
-    """A verdict as a small label: sign and word, coloured by class."""
-    name = word.replace(" ", "-")
-    return f'<span class="verdict verdict-{name}">{SIGNS[word]} {escape(word)}</span>'
 
 
 def table(

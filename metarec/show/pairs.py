@@ -7,12 +7,14 @@ from typing import Any
 
 import pandas as pd
 
+from metarec.claims.evidence import Unit
 from metarec.errors import RecordError
-from metarec.report import statistics as st
-from metarec.report.rules import Unit
-from metarec.report.samples import samples
-from metarec.runs.records import Record, Store
+from metarec.runs.records import Record
+from metarec.runs.store import Store
 from metarec.show import html
+from metarec.stats import tests
+from metarec.stats.runs import emptied
+from metarec.stats.samples import samples
 
 
 def table(
@@ -28,15 +30,15 @@ def table(
 ) -> html.Html:
     """Gain of the first of each pair over the second, with its interval, Holm's p and effect size.
 
-    `frame` is that of `statistics.pairwise`. Pairs without records of both methods are named in
+    `frame` is that of `tests.pairwise`. Pairs without records of both methods are named in
     a note. `title` ends the caption in place of the form of the metrics.
     """
-    own = [r for r in records if r.track == track]
+    own = [r for r in emptied(records) if r.track == track]
     if not own:
         raise RecordError(f"no record of the {track} track; run the experiment first.")
     wanted = list(pairs)
     found = samples(own, store, [prefix + m for m in metrics])
-    frame = st.pairwise(found, wanted)
+    frame = tests.pairwise(found, wanted)
     frame["metric"] = frame["metric"].str.removeprefix(prefix)
     absent = [f"{a} against {b}" for a, b in wanted if a not in found or b not in found]
     unit = Unit(percent)

@@ -41,7 +41,8 @@ device: str = "auto"  # measured on the CPU whatever is asked for
 
 # %%
 from metarec.runs import obtain
-from metarec.report import provenance, stream
+from metarec.show import header as provenance
+from metarec.report import stream
 from metarec.show import style
 
 style.use_style()

@@ -54,7 +54,8 @@ device: str = "auto"  # a toy of this size always runs on the CPU
 # %%
 from metarec.runs import obtain
 from metarec.papers.pnmta.fig2 import CENTRES
-from metarec.report import groups, provenance
+from metarec.report import groups
+from metarec.show import header as provenance
 from metarec.show import style
 
 style.use_style()

@@ -44,7 +44,8 @@ device: str = "auto"  # auto | cpu | cuda; where a full or quick profile trains
 
 # %%
 from metarec.runs import obtain
-from metarec.report import claims, courses, pnmta, provenance
+from metarec.report import claims, courses, pnmta
+from metarec.show import header as provenance
 from metarec.show import style
 from metarec.show.html import on
 

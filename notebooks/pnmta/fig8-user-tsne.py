@@ -53,9 +53,9 @@ device: str = "auto"  # auto | cpu | cuda; where a full or quick profile trains
 # `metarec run pnmta.fig8` does all of it.
 
 # %%
-from metarec.runs import obtain
-from metarec.report import provenance, vectors, verdicts
-from metarec.show import style
+from metarec.experiments import obtain
+from metarec.report import claims, vectors
+from metarec.show import header as provenance, style
 
 style.use_style()
 records, store = obtain(
@@ -119,7 +119,7 @@ vectors.groups(grouped)
 # The rules, fixed before the runs, take the vectors with all fields; the values without the age slice stand beside them.
 
 # %%
-verdicts.table("pnmta/fig8-user-tsne", vectors.findings(records, store))
+claims.table("pnmta/fig8-user-tsne", records, store)
 
 # %% [markdown]
 # ## What could differ

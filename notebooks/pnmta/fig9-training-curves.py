@@ -46,7 +46,8 @@ device: str = "auto"  # auto | cpu | cuda; where a full or quick profile trains
 
 # %%
 from metarec.runs import obtain
-from metarec.report import claims, gaps, pnmta, provenance
+from metarec.report import claims, pnmta
+from metarec.show import curves as gaps, header as provenance
 from metarec.show import style
 from metarec.show.html import on
 

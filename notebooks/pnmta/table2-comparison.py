@@ -52,7 +52,8 @@ device: str = "auto"  # auto | cpu | cuda; where a full or quick profile trains
 
 # %%
 from metarec.runs import obtain
-from metarec.report import claims, pnmta, provenance, tables
+from metarec.report import claims, pnmta, tables
+from metarec.show import header as provenance
 from metarec.show import dots as figures, style
 from metarec.show.html import on
 

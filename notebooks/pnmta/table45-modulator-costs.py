@@ -45,9 +45,9 @@ device: str = "auto"  # a full or quick profile times on the GPU if there is one
 
 # %%
 from metarec.derivations import check, folding, unrolled
-from metarec.runs import obtain
-from metarec.report import provenance, table45, verdicts
-from metarec.show import style
+from metarec.experiments import obtain
+from metarec.report import claims, table45
+from metarec.show import header as provenance, style
 
 style.use_style()
 records, store = obtain(
@@ -148,9 +148,7 @@ table45.rounds(records)
 # ## Verdict on each claim
 
 # %%
-verdicts.table(
-    "pnmta/table45-modulator-costs", table45.findings(records, store)
-)
+claims.table("pnmta/table45-modulator-costs", records, store)
 
 # %% [markdown]
 # ## What could differ

@@ -49,7 +49,8 @@ device: str = "auto"  # auto | cpu | cuda; where a full or quick profile trains
 
 # %%
 from metarec.runs import obtain
-from metarec.report import assignments, claims, provenance, sensitivity, tables, tanp_grid
+from metarec.report import assignments, claims, sensitivity, tables, tanp_grid
+from metarec.show import header as provenance
 from metarec.show import style
 from metarec.show.html import on
 

@@ -41,7 +41,8 @@ profile: str = "recorded"  # recorded | quick | full
 
 # %%
 from metarec.runs import obtain
-from metarec.report import datasets, provenance, tables
+from metarec.report import datasets, tables
+from metarec.show import header as provenance
 from metarec.show import style
 
 style.use_style()

@@ -47,9 +47,10 @@ device: str = "auto"  # auto | cpu | cuda; where a full or quick profile trains
 
 # %%
 from metarec.runs import obtain
-from metarec.report import claims, differences, provenance, tables, tanp
+from metarec.report import claims, tables, tanp
+from metarec.show import pairs as differences, header as provenance
 from metarec.show import style
-from metarec.report.epochs import optimism
+from metarec.show.curves import optimism
 from metarec.show.dots import dots
 from metarec.show.html import on
 

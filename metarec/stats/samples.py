@@ -10,7 +10,10 @@ import pandas as pd
 
 from metarec import metrics as metric_names
 from metarec.errors import RecordError
-from metarec.runs.records import Record, Store
+from metarec.runs.records import Record
+from metarec.runs.store import Store
+from metarec.stats.runs import label as label_of
+from metarec.stats.runs import per_user, setting
 
 
 @dataclass(frozen=True)
@@ -49,30 +52,29 @@ def direction(metric: str) -> int:
 
 
 def samples(records: Sequence[Record], store: Store, metrics: Sequence[str]) -> dict[str, Sample]:
-    """Per-user metrics of every method of one track of one experiment, by label, from the store's Parquet
-    file.
+    """Per-user metrics of every method of one track of one table, by label.
 
-    A seed that diverged (nan for every user) is left out. Raises `RecordError` when records of several
-    tracks, or of several settings under one label, are mixed, and when a record has no per-user rows.
+    A seed that diverged is left out: nan for every user, or a record without any number (`runs.emptied`).
+    Raises `RecordError` when records of several tracks, or of several settings under one label, are mixed,
+    and when a record has no per-user rows.
     """
-    places = {(r.paper, r.experiment, r.track) for r in records}
-    if len(places) != 1:
-        raise RecordError(f"records of {sorted(places)} are mixed; pass one track of one experiment.")
-    paper, experiment, _ = places.pop()
-    frame = store.per_user(paper, experiment, [r.key for r in records])
-    rows = dict(tuple(frame.astype({"key": str}).groupby("key", sort=False)))
+    tracks = {(r.paper, r.track) for r in records}
+    if len(tracks) != 1:
+        raise RecordError(f"records of {sorted(tracks)} are mixed; pass one track of one paper.")
+    rows = per_user(store, records)
     found = {}
-    for label in dict.fromkeys(r.method for r in records):
-        own = sorted((r for r in records if r.method == label), key=lambda r: r.seed)
-        if len({r.config_hash for r in own}) != 1 or len({r.seed for r in own}) != len(own):
+    for label in dict.fromkeys(map(label_of, records)):
+        own = sorted((r for r in records if label_of(r) == label), key=lambda r: r.seed)
+        if len({setting(r) for r in own}) != 1 or len({r.seed for r in own}) != len(own):
             raise RecordError(
                 f"{label!r} has records of several settings; delete those that are out of date."
             )
-        missing = [r.seed for r in own if r.key not in rows]
+        missing = [r for r in own if r.key not in rows]
         if missing:
-            raise RecordError(f"{label!r}, seed {missing[0]} has no per-user rows; run {experiment} again.")
+            raise RecordError(f"{label!r}, seed {missing[0].seed} has no per-user rows; run it again.")
         values = np.stack([_values(rows[r.key], metrics, label) for r in own])
-        kept = ~np.isnan(values).all(axis=(1, 2))
+        lost = np.array([bool(r.metrics) and all(np.isnan(v) for v in r.metrics.values()) for r in own])
+        kept = ~(np.isnan(values).all(axis=(1, 2)) | lost)
         own = [r for r, k in zip(own, kept, strict=True) if k]
         if own:
             seeds, splits = tuple(r.seed for r in own), tuple(r.split_id for r in own)

@@ -1,31 +1,32 @@
 """Roles for claims about a course: along a grid of settings, or from epoch to epoch.
 
 A role on a grid is a weighted sum over the grid's values, user by user (a slope, a rise, a single value), so
-it is compared as a method is: paired, with users and then seeds resampled. Curves by epoch are recorded as
-means over users; their roles have one value a seed, and intervals over seeds alone (Student's t).
+it is compared as a method is. Curves by epoch are recorded as means over users; their roles have one value a
+seed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
-from metarec.report.evidence import Ground, Role
-from metarec.report.layout import select
-from metarec.report.samples import Sample, on_shared_seeds
-
-ZERO = "zero"
+from metarec.claims.ground import Ground
+from metarec.claims.roles import ZERO, Role
+from metarec.runs.plan import Spec
+from metarec.stats.intervals import nan_mean
+from metarec.stats.runs import select, tame
+from metarec.stats.samples import Sample, direction, on_shared_seeds
 
 
 @dataclass(frozen=True)
 class Setting:
     """What a figure varies.
 
-    `path` leads into a record (see `layout.select`), `values` is the grid and `default` the paper's own
-    value; `label` and `unit` name the axis, `short` stands before a value in text. `log` spreads the axis
-    evenly.
+    `path` leads into a record (`runs.select`), `values` is the grid and `default` the paper's own value;
+    `label` and `unit` name the axis, `short` stands before a value in text. `log` spreads the axis evenly.
     """
 
     path: str
@@ -35,11 +36,6 @@ class Setting:
     short: str
     unit: str | None = None
     log: bool = False
-
-    def hold(self, ground: Ground, value: float) -> Ground:
-        """The same ground with the setting held at one value."""
-        where = {**ground.place.where, self.path: value}
-        return replace(ground, place=replace(ground.place, where=where))
 
     def word(self, value: float) -> str:
         """A value in text."""
@@ -57,23 +53,28 @@ class Setting:
 class Combination:
     """A method's metric summed over values of a setting with `weights`, user by user; `name` says of what.
 
-    Users of a seed are the same at every value: the split is drawn before the setting acts.
+    `held` fixes other fields. Users of a seed are the same at every value: the split is drawn before the
+    setting acts.
     """
 
     label: str
     setting: Setting
     weights: Mapping[float, float]
     name: str
+    held: Mapping[str, Any] = field(default_factory=dict)
 
     def missing(self, ground: Ground) -> list[str]:
         """Values at which the method was not run."""
-        there = {v: self.setting.hold(ground, v).samples for v in self.weights}
-        return [f"{self.label} at {self.setting.word(v)}" for v in self.weights if self.label not in there[v]]
+        return [
+            f"{self.label} at {self.setting.word(v)}"
+            for v in self.weights
+            if self.label not in self._at(ground, v).samples
+        ]
 
     def fill(self, ground: Ground, metrics: Sequence[str]) -> Sample | None:
         """The sum, over the seeds that every value has."""
-        found = {v: self.setting.hold(ground, v).sample(self.label, metrics) for v in self.weights}
-        there = [s for s in found.values() if s is not None]
+        found = [self._at(ground, v).sample(self.label, metrics) for v in self.weights]
+        there = [s for s in found if s is not None]
         if len(there) < len(found):
             return None
         there = on_shared_seeds(there)
@@ -81,6 +82,14 @@ class Combination:
             return None
         values = sum(weight * s.values for weight, s in zip(self.weights.values(), there, strict=True))
         return replace(there[0], label=self.name, metrics=tuple(metrics), values=np.asarray(values))
+
+    def _at(self, ground: Ground, value: float) -> Ground:
+        return ground.hold({**self.held, self.setting.path: value})
+
+
+def point(label: str, setting: Setting, value: float, held: Mapping[str, Any] | None = None) -> Combination:
+    """A method at one value of a setting."""
+    return Combination(label, setting, {value: 1.0}, f"{label}, {setting.word(value)}", held or {})
 
 
 @dataclass(frozen=True)
@@ -100,8 +109,38 @@ class Zero:
 
 
 @dataclass(frozen=True)
+class WorstPoint:
+    """The point of a whole grid with the lowest mean over seeds; the grid is another spec's."""
+
+    label: str
+    experiment: Spec
+    points: int
+
+    def missing(self, ground: Ground) -> list[str]:
+        """The grid, until every point of it was run."""
+        return [] if self._points(ground, None) else [f"the whole grid ({self.experiment.name})"]
+
+    def fill(self, ground: Ground, metrics: Sequence[str]) -> Sample | None:
+        """The worst point in the one metric."""
+        (metric,) = metrics
+        points = self._points(ground, metric)
+        if not points:
+            return None
+        worst = min(points, key=lambda s: direction(metric) * float(nan_mean(s.values)))
+        return replace(worst, label=f"{self.label}, worst of {len(points)} settings")
+
+    def _points(self, ground: Ground, metric: str | None) -> list[Sample]:
+        known = metric or next((m for s in ground.samples.values() for m in s.metrics), "")
+        found = ground.settings(self.experiment, self.label, known) if known else []
+        return found if len(found) >= self.points else []
+
+
+@dataclass(frozen=True)
 class Curve:
-    """A method's recorded curve of one split, one metric an epoch (`epoch 3:MAE`)."""
+    """A method's recorded curve of one split, one metric an epoch (`epoch 3:MAE`).
+
+    An epoch at which a seed's error is that of a diverged run has no value.
+    """
 
     label: str
     epochs: tuple[int, ...]
@@ -110,32 +149,26 @@ class Curve:
 
     def missing(self, ground: Ground) -> list[str]:
         """The curve, if no record has it."""
-        there = self._values(ground)
-        return [f"{self.label}: {self.split} {self.metric} by epoch"] if there is None else []
+        there = self.fill(ground, ()) is not None
+        return [] if there else [f"{self.label}: {self.split} {self.metric} by epoch"]
 
     def fill(self, ground: Ground, metrics: Sequence[str]) -> Sample | None:
         """One value a seed and epoch."""
-        found = self._values(ground)
-        if found is None:
-            return None
-        names = tuple(f"epoch {e}:{self.metric}" for e in self.epochs)
-        return Sample(self.label, found[0], found[1], names, found[2][:, None, :])
-
-    def _values(self, ground: Ground) -> tuple[tuple[int, ...], tuple[str, ...], np.ndarray] | None:
-        own = sorted(select(ground.own, {"method": self.label}), key=lambda r: r.seed)
+        own = sorted(select(ground.own, {"label": self.label}), key=lambda r: r.seed)
         rows = []
         for record in own:
             curve = record.extra.get("curve", {})
-            by_epoch = dict(
-                zip(curve.get("epoch", ()), curve.get(self.split, {}).get(self.metric, ()), strict=False)
-            )
+            values = curve.get(self.split, {}).get(self.metric, ())
+            by_epoch = dict(zip(curve.get("epoch", ()), values, strict=False))
             if not set(self.epochs) <= set(by_epoch):
                 return None
-            rows.append([by_epoch[e] for e in self.epochs])
+            bound = ground.limits.get((record.dataset, record.track), np.inf)
+            rows.append(tame(self.metric, np.array([by_epoch[e] for e in self.epochs], float), bound))
         if not rows:
             return None
+        names = tuple(f"epoch {e}:{self.metric}" for e in self.epochs)
         seeds, splits = tuple(r.seed for r in own), tuple(r.split_id for r in own)
-        return seeds, splits, np.array(rows, float)
+        return Sample(self.label, seeds, splits, names, np.array(rows)[:, None, :])
 
 
 @dataclass(frozen=True)

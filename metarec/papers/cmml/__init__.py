@@ -1,0 +1,1 @@
+"""CMML: what is particular to it."""
