@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from metarec.papers.tanp.claims_figures import HELD
 from metarec.papers.tanp.places import BEST_K, BEST_LAMBDA, LASTFM, POOL, WEIGHT
 from metarec.papers.tanp.tables import FIG5, POPULARITY, RANDOM, TABLE4
-from metarec.show import html, sweep_figure
+from metarec.show import sweep_figure
 from metarec.show.page import Page
 from metarec.show.sweep import Sweep, grid_table
 from metarec.show.table import paper_values
@@ -45,13 +45,11 @@ def _sweeps() -> tuple[Sweep, ...]:
 def figure(page: Page) -> Figure:
     """Both tracks, both settings, with the random ranker and popularity on the same users."""
     floors = [r for r in read(page.store, TABLE4) if r.label in (RANDOM, POPULARITY)]
-    if any(r.profile == "quick" for r in page.records):
-        floors = []
     return sweep_figure.grid(page.records, _sweeps(), FIG5, names=NAMES, floors=floors)
 
 
 def table(page: Page, track: str) -> Any:
     """The numbers of one row of the figure."""
-    if not any(r.track == track for r in page.records):
-        return html.nothing(f"No {track} track here: the parameter track leaves it out.")
+    if why := page.lacks(track):
+        return why
     return grid_table(page.records, _sweeps(), FIG5, track=track, name=NAMES[track])
