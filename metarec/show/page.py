@@ -129,7 +129,7 @@ class Page:
         parts = []
         for track, own in frame.groupby("track", sort=False):
             whole = own.drop_duplicates("claim")
-            words = {w: int((whole["overall"] == w).sum()) for w in VERDICTS}
+            words = {w: int((whole["here"] == w).sum()) for w in VERDICTS}
             told = ", ".join(f"{n} {_plural(w, n)}" for w, n in words.items() if n)
             n = len(whole)
             parts.append(f"on the {track} track, of {n} claim{'s' * (n > 1)}: {told}")
