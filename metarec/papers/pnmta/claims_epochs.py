@@ -13,8 +13,7 @@ from metarec.claims.ground import Ground
 from metarec.claims.ledger import Claim
 from metarec.claims.rules import by_seed, each, every, inside, most
 from metarec.papers.pnmta.places import FIG9, MAE
-from metarec.papers.pnmta.tables import EPOCHS
-from metarec.papers.pnmta.tables import MAML_PT, NO_PT, PNMTA
+from metarec.papers.pnmta.tables import EPOCHS, MAML_PT, NO_PT, PNMTA
 from metarec.show.html import signed
 
 EPOCH = tuple(range(1, EPOCHS + 1))
