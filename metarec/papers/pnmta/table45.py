@@ -1,4 +1,4 @@
-"""PNMTA's Tables 4 and 5, and section 3.5: parameters counted, by the printed formulas too; multiply-adds."""
+"""PNMTA's Tables 4 and 5 and section 3.5: parameters and multiply-adds, counted and by the printed formulas."""
 
 from __future__ import annotations
 
