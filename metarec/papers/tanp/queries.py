@@ -147,8 +147,8 @@ def gifts(records: Sequence[Record]) -> html.Html:
 def room(records: Sequence[Record], paper: pd.DataFrame, *, prefix: str = "") -> Figure:
     """Each metric from the worst to the perfect order, with a random one, popularity and the paper's best.
 
-    `paper` holds the values of Table 4 (`show.table.paper_values`), of which the best of each column is drawn;
-    nothing is drawn of it beside standard metrics (a `prefix`) or planted data.
+    `paper` holds the values of Table 4 (`show.table.paper_values`). The best of each column is drawn, but not
+    beside standard metrics (a `prefix`) or planted data.
     """
     comparable = not prefix and find(records, POPULARITY).dataset == LASTFM.source
     worst, random, popular, perfect = (find(records, m).metrics for m in LEVELS)

@@ -17,7 +17,7 @@ from metarec.papers.tanp.tables import GOWALLA, LASTFM, MOVIELENS, N_SUPPORT
 from metarec.runs.measured import Measured, Measurement, Request
 from metarec.runs.records import Record
 from metarec.show import html, style
-from metarec.show.words import EQUAL, NOT_COMPARABLE, NOT_RUN
+from metarec.show.words import NOT_COMPARABLE, NOT_RUN
 
 SUPPORT_SIZES = (N_SUPPORT, 15, 10)
 # The paper's name of a data set, and the table that we count.
@@ -71,7 +71,7 @@ def counts(records: Sequence[Record]) -> html.Html:
         cells = []
         for what in COUNTED:
             theirs, own = int(paper[name][what]), ours.get(dataset, {}).get(what)
-            word = NOT_RUN if own is None else EQUAL if own == theirs else NOT_COMPARABLE
+            word = NOT_RUN if own is None else "equal" if own == theirs else NOT_COMPARABLE
             cells.append(_count_cell(theirs, own, word))
             values.append({"dataset": name, "what": what, "paper": theirs, "ours": own, "verdict": word})
         more = [escape(paper[name]["type"]), escape(paper[name]["content"])]
