@@ -149,31 +149,42 @@ def _train(runs: Sequence[Run], store: Store, how: dict[str, Any]) -> tuple[list
 
 
 def obtain(
-    spec: Spec, *, profile: str = "recorded", track: str = "both", seeds: int = 5, device: str = "auto"
+    spec: Spec,
+    *,
+    profile: str = "recorded",
+    track: str = "both",
+    seeds: int = 5,
+    device: str = "auto",
+    store: Store | None = None,
 ) -> tuple[list[Record], Store]:
     """Records for a notebook, and the store they sit in.
 
     `recorded` reads the committed results; `quick` trains on planted data in seconds, into a folder that goes
-    with the store; `full` trains on the real data what is not yet recorded, and records it.
+    with the store; `full` trains on the real data what is not yet recorded, and records it. `store` is one
+    that an earlier call of the same page opened.
     """
     if profile not in PROFILES:
         raise ProtocolError(f"profile {profile!r} is unknown; use {', '.join(PROFILES)}.")
+    quick = profile == "quick"
+    store = store or (_passing() if quick else Store(results_root()))
     if profile == "recorded":
-        store = Store(results_root())
         found = spec.records(Request("full", tracks_of(spec, track, seeds), seeds, store))
         if not found:
             raise RecordError(
                 f"no records of {spec.name} under {store.root}; run `metarec run {spec.name}` first."
             )
         return found, store
-    if profile == "quick":
-        store = Store(Path(tempfile.mkdtemp(prefix="metarec-quick-")))
-        weakref.finalize(store, shutil.rmtree, store.root, ignore_errors=True)
-        seeds, quiet = min(seeds, 2), True
-    else:
-        store, quiet = Store(results_root()), None
-    done = execute(spec, profile=profile, track=track, seeds=seeds, store=store, device=device, quiet=quiet)
+    seeds = min(seeds, 2) if quick else seeds
+    silent = True if quick else None
+    done = execute(spec, profile=profile, track=track, seeds=seeds, store=store, device=device, quiet=silent)
     return done.records, store
+
+
+def _passing() -> Store:
+    """A store in a temporary folder that is removed once nobody holds the store."""
+    store = Store(Path(tempfile.mkdtemp(prefix="metarec-quick-")))
+    weakref.finalize(store, shutil.rmtree, store.root, ignore_errors=True)
+    return store
 
 
 def _measure(spec: Measured, request: Request) -> Done:

@@ -41,8 +41,8 @@ def claims_table(
     """Every claim that names `notebook`, decided on each track of the records given.
 
     `given` holds the notebook's own records by the name of their spec; those of others are read from `store`.
-    `claims` are those of the notebook's paper unless others are given. `frame` has a row a claim, track and place: `claim, track,
-    place, here, counted, so_far, evidence, overall, missing`.
+    `claims` are those of the notebook's paper unless others are given. `frame` has a row a claim, track and
+    place: `claim, track, place, here, counted, so_far, evidence, overall, missing`.
     """
     book = paper(notebook.partition("/")[0])
     own = claims_of(notebook, book.claims if claims is None else claims)

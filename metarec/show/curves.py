@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from metarec.errors import RecordError
-from metarec.report.tables import Table
 from metarec.runs.records import Record
 from metarec.show import html, style
+from metarec.show.table import Table
 from metarec.stats.intervals import interval, nan_mean
 from metarec.stats.runs import ERRORS, limits, tame
 

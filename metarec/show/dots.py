@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from metarec.report.tables import Table
 from metarec.runs.records import Record
 from metarec.show import style
+from metarec.show.table import Table
 
 # Vertical lines of the dot plot: which method, its word and its dash pattern.
 Lines = Mapping[str, tuple[str, tuple[int, tuple[float, ...]]]]
@@ -42,7 +42,7 @@ def dots(
     shown = frame.dropna(subset=["paper", "ours"], how="all")
     rows = list(dict.fromkeys(shown["method"]))
     own = [r for r in records if r.track == track]
-    scale = 100.0 if table.layout.percent else 1.0
+    scale = 100.0 if table.spec.percent else 1.0
     fig, axes = style.panels(1, len(metrics), height=1.9 + 0.27 * len(rows), sharey=True)
     for ax, metric in zip(axes[0], metrics, strict=True):
         here = shown[shown["metric"] == metric].set_index("method")
@@ -50,7 +50,7 @@ def dots(
             scores = [scale * r.metrics[table.prefix + metric] for r in own if r.label == method]
             _row(ax, len(rows) - 1 - y, here.loc[method], scores)
         _lines(ax, table.frame[table.frame["metric"] == metric].set_index("method")["ours"], lines)
-        unit = "%" if table.layout.percent else None
+        unit = "%" if table.spec.percent else None
         style.label_axes(ax, x=f"{table.prefix.replace('std:', 'standard ')}{metric}", y="", x_unit=unit)
         ax.grid(axis="y", visible=False)
         ax.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))

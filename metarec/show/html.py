@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from typing import Any
+from zlib import crc32
 
 import pandas as pd
 
-from metarec.runs.records import Record
 from metarec.show.words import badge
 
-__all__ = ["Html", "badge", "number", "on", "pairs", "probability", "remarks", "signed", "table"]
+__all__ = [
+    "Html",
+    "badge",
+    "fold",
+    "nothing",
+    "number",
+    "pairs",
+    "probability",
+    "remarks",
+    "short",
+    "signed",
+    "table",
+]
 
 # A number of this size has left every scale: its order is all that it says.
 LARGE = 1e5
@@ -44,33 +55,65 @@ def table(
     groups: Sequence[tuple[str, int]] = (),
     notes: Iterable[str] = (),
     kind: str = "plain",
+    hidden: Sequence[bool] = (),
+    folded: Iterable[str] = (),
 ) -> str:
     """A table with a caption, scoped headers and a scroll box that the keyboard can reach.
 
     `sections` maps the heading of a group of rows (empty for none) to its rows: a name and one cell of
     ready HTML a column. `groups` heads runs of columns; `kind` ends the class `metarec-…` the style sheet
-    knows.
+    knows. `hidden` columns and `folded` rows (by name) stand behind a switch above the table.
     """
-    head = "".join(f'<th scope="col">{escape(c)}</th>' for c in columns)
+    more = [' class="more"' if k < len(hidden) and hidden[k] else "" for k in range(len(columns))]
+    away = set(folded)
+    head = "".join(f'<th scope="col"{m}>{escape(c)}</th>' for c, m in zip(columns, more, strict=True))
     above = ""
     if groups:
         wide = "".join(f'<th scope="colgroup" colspan="{n}">{escape(name)}</th>' for name, n in groups)
         above = f"<tr><td></td>{wide}</tr>"
     bodies = []
     for heading, rows in sections.items():
-        span = len(columns) + 1
-        lines = [f'<tr><th scope="rowgroup" colspan="{span}"><span>{escape(heading)}</span></th></tr>']
-        lines = lines if heading else []
+        title = (
+            f'<tr><th scope="rowgroup" colspan="{len(columns) + 1}"><span>{escape(heading)}</span></th></tr>'
+        )
+        lines = [title] if heading else []
         for name, cells in rows:
-            inside = "".join(f"<td>{cell}</td>" for cell in cells)
-            lines.append(f'<tr><th scope="row">{escape(name)}</th>{inside}</tr>')
-        bodies.append("<tbody>" + "\n".join(lines) + "</tbody>")
+            inside = "".join(f"<td{m}>{cell}</td>" for cell, m in zip(cells, more, strict=True))
+            row = ' class="more"' if name in away else ""
+            lines.append(f'<tr{row}><th scope="row">{escape(name)}</th>{inside}</tr>')
+        gone = ' class="more"' if rows and all(name in away for name, _ in rows) else ""
+        bodies.append(f"<tbody{gone}>" + "\n".join(lines) + "</tbody>")
     body = "\n".join(bodies)
+    switch = _switch(caption, any(more), bool(away)) if any(more) or away else ""
     return (
+        f'<div class="metarec-block">{switch}'
         f'<div class="metarec-scroll" role="region" tabindex="0" aria-label="{escape(caption)}">\n'
         f'<table class="metarec-table metarec-{kind}"><caption>{escape(caption)}</caption>\n'
         f'<thead>{above}<tr><th scope="col">{escape(corner)}</th>{head}</tr></thead>\n'
-        f"{body}</table></div>{remarks(notes)}"
+        f"{body}</table></div>{remarks(notes)}</div>"
+    )
+
+
+def _switch(caption: str, columns: bool, rows: bool) -> str:
+    """A box to tick that shows what a table holds back; it needs no script."""
+    what = " and ".join(word for word, there in (("columns", columns), ("rows", rows)) if there)
+    name = f"all-{crc32(caption.encode()):08x}"
+    label = (
+        f'<label for="{name}">All {what}<span class="visually-hidden"> of {escape(caption)}</span></label>'
+    )
+    return f'<input type="checkbox" class="metarec-switch" id="{name}">{label}'
+
+
+def fold(summary: str, inside: str, *, kind: str = "") -> str:
+    """Something that opens when asked for; `summary` and `inside` are ready HTML."""
+    return f'<details class="metarec-fold {kind}"><summary>{summary}</summary>{inside}</details>'
+
+
+def short(sentences: Iterable[str]) -> str:
+    """The box at the head of a page: its outcome in two or three sentences, plain text."""
+    lines = "".join(f"<p>{escape(sentence)}</p>" for sentence in sentences)
+    return (
+        f'<section class="metarec-short" aria-label="In short"><p class="head">In short</p>{lines}</section>'
     )
 
 
@@ -86,14 +129,9 @@ def pairs(entries: Mapping[str, str], *, title: str) -> str:
     return f'<section class="metarec-facts" aria-label="{escape(title)}"><dl>{lines}</dl></section>'
 
 
-def on(track: str, make: Callable[..., Any], records: Sequence[Record], *rest: Any, **options: Any) -> Any:
-    """`make(records, *rest, track=track, **options)`, or a line that says why there is nothing."""
-    if any(r.track == track for r in records):
-        return make(records, *rest, track=track, **options)
-    text = f"No {track} track here: it has not been run, or the parameter track leaves it out."
-    if not records:
-        text = "Nothing was run on this data set: the quick profile plants one only."
-    return Html(f"<p>{escape(text)}</p>", text)
+def nothing(why: str) -> Html:
+    """A line where there is nothing to show, with the reason."""
+    return Html(f"<p>{escape(why)}</p>", why)
 
 
 def signed(value: float, decimals: int = 2) -> str:

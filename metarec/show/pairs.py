@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from html import escape
 from typing import Any
 
 import pandas as pd
 
 from metarec.claims.evidence import Unit
 from metarec.errors import RecordError
+from metarec.runs.plan import TableSpec
 from metarec.runs.records import Record
 from metarec.runs.store import Store
 from metarec.show import html
@@ -18,30 +20,22 @@ from metarec.stats.samples import samples
 
 
 def table(
-    records: Sequence[Record],
-    store: Store,
-    pairs: Iterable[tuple[str, str]],
-    metrics: Sequence[str],
-    *,
-    track: str,
-    prefix: str = "",
-    percent: bool = True,
-    title: str = "",
+    spec: TableSpec, records: Sequence[Record], store: Store, *, track: str, title: str = ""
 ) -> html.Html:
-    """Gain of the first of each pair over the second, with its interval, Holm's p and effect size.
+    """Gain of the first of each pair of the spec over the second, folded behind a sentence that counts.
 
-    `frame` is that of `tests.pairwise`. Pairs without records of both methods are named in
-    a note. `title` ends the caption in place of the form of the metrics.
+    `frame` is that of `tests.pairwise`. Pairs without records of both methods are named in a note. `title`
+    ends the caption in place of the form of the metrics.
     """
     own = [r for r in emptied(records) if r.track == track]
     if not own:
-        raise RecordError(f"no record of the {track} track; run the experiment first.")
-    wanted = list(pairs)
+        raise RecordError(f"no record of the {track} track of {spec.name}; run it first.")
+    prefix, metrics = spec.prefix.get(track, ""), spec.blocks[0].metrics
     found = samples(own, store, [prefix + m for m in metrics])
-    frame = tests.pairwise(found, wanted)
+    frame = tests.pairwise(found, spec.pairs)
     frame["metric"] = frame["metric"].str.removeprefix(prefix)
-    absent = [f"{a} against {b}" for a, b in wanted if a not in found or b not in found]
-    unit = Unit(percent)
+    absent = [f"{a} against {b}" for a, b in spec.pairs if a not in found or b not in found]
+    unit = Unit(spec.percent)
     rows = []
     for (a, b), cells in frame.groupby(["a", "b"], sort=False):
         rows.append((f"{a} − {b}", [_cell(cell, unit) for cell in cells.to_dict("records")]))
@@ -49,7 +43,22 @@ def table(
     caption = f"Paired differences, {track} track, {form}"
     notes = _notes(frame, unit, absent)
     rendered = html.table(metrics, {"": rows}, caption=caption, corner="Pair", notes=notes, kind="results")
-    return html.Html(rendered, caption, frame)
+    return html.Html(html.fold(counted(frame), rendered), caption, frame)
+
+
+def counted(frame: pd.DataFrame) -> str:
+    """How many differences of a table are clear, and for whom, in a sentence."""
+    clear = frame[frame["clear"] != "0"]
+    text = f"{len(clear)} of {len(frame)} differences are clear"
+    for sign, word in (("+", "better"), ("-", "worse")):
+        pairs = [f"{a} than {b}" for a, b in dict.fromkeys(_names(clear[clear["clear"] == sign]))]
+        if pairs:
+            text += f"; {word} in some metric: {', '.join(pairs)}"
+    return f"{escape(text)}."
+
+
+def _names(frame: pd.DataFrame) -> list[tuple[str, str]]:
+    return list(zip(frame["a"], frame["b"], strict=True))
 
 
 def _cell(cell: Mapping[Any, Any], unit: Unit) -> str:

@@ -134,6 +134,13 @@ def handles(fig: Figure) -> dict[str, Artist]:
     return found
 
 
+def legend_below(fig: Figure, columns: int = 2) -> Figure:
+    """The figure with one legend for all panels below them, closed."""
+    found = handles(fig)
+    fig.legend(list(found.values()), list(found), loc="outside lower center", ncols=columns)
+    return done(fig)
+
+
 def done(fig: Figure) -> Figure:
     """The figure, closed: a notebook then shows it once, as the value of its cell."""
     plt.close(fig)

@@ -102,8 +102,10 @@ WORDS: Mapping[str, Word] = {
         "named and never averaged.",
         RUN,
     ),
-    "fresh": Word("✓", "The code is the one that made the number.", RUN),
-    "stale": Word("!", "The code has changed since the number was made.", RUN),
+    "current": Word("✓", "The number carries the versions of the present methods and protocols.", RUN),
+    "older version": Word(
+        "!", "A method, a protocol or the trainer has a newer version than the one that made the number.", RUN
+    ),
 }
 
 

@@ -1,0 +1,161 @@
+"""A page of the book: its specs, its Records, and what it shows of them, one call each.
+
+    page.short(...)             the box at its head
+    page.table("published")     the table of a track, and so on
+
+Every number of a page comes from here: prose quotes `page.number(...)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from metarec.errors import ProtocolError
+from metarec.runs.plan import Spec, TableSpec
+from metarec.runs.records import Record
+from metarec.runs.store import Store
+from metarec.show import claims as claims_
+from metarec.show import dots as dots_
+from metarec.show import header, html, pairs
+from metarec.show.table import Table, build
+from metarec.show.words import FAILS, HOLDS, VERDICTS
+
+
+@dataclass(frozen=True, eq=False)
+class Page:
+    """What a notebook shows. `name` is the notebook (`tanp/table4-lastfm`), the first spec its main one."""
+
+    name: str
+    specs: tuple[Spec, ...]
+    given: Mapping[str, Sequence[Record]]
+    store: Store
+
+    @property
+    def spec(self) -> Spec:
+        """The main spec."""
+        return self.specs[0]
+
+    @property
+    def records(self) -> list[Record]:
+        """The Records of the main spec."""
+        return list(self.given[self.spec.name])
+
+    def of(self, name: str) -> list[Record]:
+        """The Records of another spec of the page; `ProtocolError` if the page has none of that name."""
+        if name not in self.given:
+            raise ProtocolError(f"{self.name} has no {name!r}; it has {', '.join(self.given)}.")
+        return list(self.given[name])
+
+    def table(self, track: str, dataset: str = "", *, metrics: Sequence[str] = (), title: str = "") -> Any:
+        """The table of one track, on one data set or all; `metrics` reads other columns than the spec's."""
+        spec = self._spec(dataset)
+        if metrics:
+            blocks = tuple(replace(b, metrics=tuple(metrics)) for b in spec.blocks)
+            spec = replace(spec, blocks=blocks, shown=tuple(metrics))
+        return self._shown(track, spec, lambda own: build(spec, own, self.store, track=track, title=title))
+
+    def conditions(self, track: str, dataset: str = "") -> Any:
+        """What a reader must know of how a track was run, folded behind its name."""
+        spec = self._spec(dataset)
+
+        def made(own: Sequence[Record]) -> html.Html:
+            found = header.conditions(spec, own, self.store, track=track)
+            what = "Data, split, selection, search, cost, deviations and versions"
+            return html.Html(html.fold(f"{what} of the {track} track", found.html), found.text)
+
+        return self._shown(track, spec, made)
+
+    def dots(self, track: str, dataset: str = "", **options: Any) -> Figure | html.Html:
+        """The table as a figure: one row a method, its seeds, its interval, the paper's value."""
+        spec = self._spec(dataset)
+
+        def drawn(own: Sequence[Record]) -> Figure:
+            return dots_.dots(own, build(spec, own, self.store, track=track), track=track, **options)
+
+        found: Figure | html.Html = self._shown(track, spec, drawn)
+        return found
+
+    def pairs(self, track: str, dataset: str = "") -> Any:
+        """The paired differences of the spec, folded behind a sentence that counts them."""
+        spec = self._spec(dataset)
+        title = spec.blocks[0].dataset if dataset else ""
+        return self._shown(
+            track, spec, lambda own: pairs.table(spec, own, self.store, track=track, title=title)
+        )
+
+    def claims(self) -> html.Html:
+        """Every claim that this page decides."""
+        return claims_.claims_table(self.name, self.given, self.store)
+
+    def stamp(self) -> html.Html:
+        """Where the numbers come from, folded."""
+        found = header.stamp([r for records in self.given.values() for r in records])
+        return html.Html(html.fold("Runs, commit, versions, device, libraries", found.html), found.text)
+
+    def short(self, *sentences: str) -> html.Html:
+        """The box at the head of the page; a count of its claims' words ends it."""
+        told = [*sentences, self.counted()]
+        return html.Html(html.short(told), " ".join(told))
+
+    def counted(self) -> str:
+        """How many of the page's claims have which word on the tracks there are, in a sentence."""
+        frame = self.claims().frame
+        if frame.empty:
+            return ""
+        parts = []
+        for track, own in frame.groupby("track", sort=False):
+            whole = own.drop_duplicates("claim")
+            words = {w: int((whole["overall"] == w).sum()) for w in VERDICTS}
+            told = ", ".join(f"{n} {_plural(w, n)}" for w, n in words.items() if n)
+            n = len(whole)
+            parts.append(f"on the {track} track, of {n} claim{'s' * (n > 1)}: {told}")
+        text = "; ".join(parts)
+        return f"{text[0].upper()}{text[1:]}."
+
+    def number(self, label: str, metric: str, track: str, dataset: str = "", *, value: str = "ours") -> str:
+        """One number of the table as text: `ours`, the `paper`'s, their `delta`, an end of the interval.
+
+        A dash where there is none, as on planted data.
+        """
+        found = self.value(label, metric, track, dataset, value=value)
+        return "–" if found != found else html.number(found, self._spec(dataset).decimals)
+
+    def value(self, label: str, metric: str, track: str, dataset: str = "", *, value: str = "ours") -> float:
+        """The same as a number; nan where there is none."""
+        table = self.table(track, dataset)
+        if not isinstance(table, Table):
+            return float("nan")
+        row = table.frame[(table.frame["method"] == label) & (table.frame["metric"] == metric)]
+        return float(row[value].iloc[0]) if len(row) else float("nan")
+
+    def _spec(self, dataset: str) -> TableSpec:
+        """The main spec, on one data set of the paper if one is named."""
+        if not isinstance(self.spec, TableSpec):
+            raise ProtocolError(f"{self.spec.name} is measured: it has no table of methods.")
+        if not dataset:
+            return self.spec
+        blocks = tuple(b for b in self.spec.blocks if b.dataset == dataset)
+        if not blocks:
+            known = ", ".join(b.dataset for b in self.spec.blocks)
+            raise ProtocolError(f"{self.spec.name} has no data set {dataset!r}; it has {known}.")
+        return replace(self.spec, blocks=blocks, title=f"{self.spec.title}, {dataset}")
+
+    def _shown(self, track: str, spec: TableSpec, make: Callable[[Sequence[Record]], Any]) -> Any:
+        """What `make` makes of the Records, or a line that says why there is nothing."""
+        own = [r for r in self.records if any(b.holds(r) for b in spec.blocks)]
+        if not own:
+            return html.nothing("Nothing was run on this data set: the quick profile plants one only.")
+        if not any(r.track == track for r in own):
+            why = "it has not been run, or the parameter track leaves it out"
+            return html.nothing(f"No {track} track here: {why}.")
+        return make(own)
+
+
+def _plural(word: str, n: int) -> str:
+    if n == 1:
+        return word
+    return {HOLDS: "hold", FAILS: "do not hold"}.get(word, word)
