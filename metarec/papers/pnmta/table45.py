@@ -1,4 +1,4 @@
-"""PNMTA's Tables 4 and 5 and section 3.5: parameters and multiply-adds, counted and by the printed formulas."""
+"""PNMTA's Tables 4 and 5 and section 3.5: parameters, counted and by formula, and multiply-adds."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from metarec.papers.tanp.tables import POPULARITY
 from metarec.runs.records import Record
 from metarec.show import html
+from metarec.show.cells import absent
 from metarec.show.curves import curves, history
 from metarec.show.table import Table
 
@@ -26,10 +27,14 @@ def training_curves(
     track: str,
     floor: str = POPULARITY,
     zero_one: bool = True,
-) -> Figure:
+) -> Figure | html.Html:
     """Test P@5, error and divergence by epoch, with the line of a floor and, of `zero_one` labels, that of a
     constant.
+
+    `table` is the built table of the track.
     """
+    if nothing := absent(records, track):
+        return nothing
     lines = {"test:P@5": {floor.lower(): table.column("P@5")[floor]}}
     if zero_one:
         lines["reconstruction"] = {"error of the constant ½": 0.5**2}
@@ -54,13 +59,15 @@ def latent(records: Sequence[Record], methods: Sequence[str], *, track: str) -> 
     The last column is the largest change of any metric of any seed, in points, when the posterior mean
     takes the place of the draw.
     """
+    if nothing := absent(records, track):
+        return nothing
     shown = [m for m in methods if any(r.label == m and r.track == track for r in records)]
     rows = [(method, _carried(records, method, track)) for method in shown]
     epoch, _ = history(records, shown[0], track, "kl")
     columns = ["Squared error", f"KL, epoch {epoch[0]}", "KL, last epoch", *DIAGNOSTICS.values()]
     caption = f"What the latent variable and the pool carry, {track} track, means over seeds"
-    absent = [escape(m) for m in methods if m not in shown]
-    notes = [f"Not run: {', '.join(absent)}."] if absent else []
+    others = [escape(m) for m in methods if m not in shown]
+    notes = [f"Not run: {', '.join(others)}."] if others else []
     rendered = html.table(
         [*columns, "Mean z moves"], {"": rows}, caption=caption, corner="Method", notes=notes
     )

@@ -11,6 +11,7 @@ from metarec.papers.tanp.tables import ITEM_MEAN, POPULARITY, RANDOM
 from metarec.runs.plan import TableSpec
 from metarec.runs.records import Record
 from metarec.show import html
+from metarec.show.cells import absent
 from metarec.show.table import paper_values
 
 GAPS = (("P@5", "P@10"), ("MAP@5", "MAP@10"))
@@ -24,6 +25,8 @@ def cutoff_gaps(records: Sequence[Record], spec: TableSpec, *, track: str) -> ht
     are then left out. `records` hold the floors for one or more lengths of the shortest history. `frame` has
     the columns `shortest` (none for the paper's rows), `method` and one for each gap, in points.
     """
+    if nothing := absent(records, track):
+        return nothing
     wide = paper_values(spec.reference).pivot(index="metric", columns="method", values="value")
     printed = wide.to_dict()
     there = [row for row in spec.rows if spec.printed[row.label] in printed]
