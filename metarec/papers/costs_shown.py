@@ -128,7 +128,7 @@ def _ranged(s: Spread, unit: str = "") -> str:
 
 
 def faster(measured: Sequence[Benchmark]) -> Figure:
-    """Times faster than either loop; one panel for each machine, one row for each method and number of seeds."""
+    """Times faster than either loop; one row for each method and number of seeds, a panel by machine."""
     fig, axes = style.panels(1, len(measured), height=4.4, sharey=True)
     for ax, m in zip(axes[0], measured, strict=True):
         ratios = speedups(m)
