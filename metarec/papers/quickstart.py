@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from metarec.data import Ratings
-from metarec.recommend import Recommender, taste_hits
 from metarec.show import html, style
 from metarec.stats.intervals import interval
 from metarec.tasks import Episodes
+
+if TYPE_CHECKING:
+    from metarec.recommend import Recommender
 
 
 def support_of(episodes: Episodes, task: int) -> dict[Any, float]:
@@ -64,8 +66,7 @@ def _items(chosen: Sequence[Any]) -> str:
 def _values(ratings: Ratings, item: Any) -> list[str]:
     """The genres of an item, as words."""
     field = next(f for f in ratings.item_fields if f.multi)
-    place = pd.Index(ratings.items).get_loc(item)
-    codes = field.values[place]
+    codes = field.values[pd.Index(ratings.items).get_loc(item)]
     return [str(field.vocabulary[v]).removeprefix("genre ") for v in codes[codes >= 0]]
 
 
@@ -85,7 +86,7 @@ def learning(model: Recommender, term: str = "reconstruction") -> Figure:
     fig, axes = style.panels(height=2.8)
     epochs = [line["epoch"] for line in model.history]
     ax = axes[0, 0]
-    ax.plot(epochs, [line[term] for line in model.history], color=style.PALETTE[0], label="TaNP")
+    ax.plot(epochs, [line[term] for line in model.history], color=style.look("TaNP")["color"], label="TaNP")
     ax.axhline(
         blind, color=style.MUTED, linestyle=style.DASHES[1], linewidth=1.4, label="knows songs, not listeners"
     )
@@ -108,7 +109,7 @@ def lists(
         truth = _truth(episodes.ratings, user)
         for n, (name, model) in enumerate(models.items()):
             found = model.recommend(given, k=k, user=user)
-            look = _look(n) | {"linestyle": "none"}
+            look = _look(n, name) | {"linestyle": "none"}
             ax.plot(truth[found["item"]], found.index + 0.2 * n, **look, label=name)
         last = truth.drop(list(given)).nlargest(k).iloc[-1]
         ax.axvline(last, color=style.MUTED, linewidth=1.3, linestyle=style.DASHES[1])
@@ -122,17 +123,18 @@ def lists(
     return style.done(fig)
 
 
-def _look(n: int) -> dict[str, Any]:
-    """The first model in colour, what it is compared with in grey and hollow."""
-    grey = {} if n == 0 else {"color": style.MUTED, "mfc": style.CARD, "linewidth": 1.4}
-    return {**style.series(n), **grey}
+def _look(n: int, name: str) -> dict[str, Any]:
+    """The first model in the colour of its method, what it is compared with in grey and hollow."""
+    if n == 0:
+        return {**style.series(n), "color": style.look(name)["color"]}
+    return {**style.series(n), "color": style.MUTED, "mfc": style.CARD, "linewidth": 1.4}
 
 
 def _truth(ratings: Ratings, user: Any) -> pd.Series:
     """The planted chances of one user by raw item id."""
     assert ratings.truth is not None
-    place = pd.Index(ratings.users).get_loc(user)
-    return pd.Series(ratings.truth.expected[place], index=ratings.items)
+    row = pd.Index(ratings.users).get_loc(user)
+    return pd.Series(ratings.truth.expected[row], index=ratings.items)
 
 
 def newcomers(
@@ -142,6 +144,8 @@ def newcomers(
 
     With `known`, the models see that many plays only; the songs to be found stay the same.
     """
+    from metarec.recommend import taste_hits  # it trains; what only reads results does not
+
     rows = []
     for name, model in models.items():
         found = interval(100 * taste_hits(model, episodes, k, known=known))
@@ -159,7 +163,7 @@ def by_plays(
         found = [newcomers({name: model}, episodes, k, size).iloc[0] for size in sizes]
         mean = np.array([row["hits"] for row in found])
         half = np.array([row["high"] - row["hits"] for row in found])
-        ax.errorbar(sizes, mean, yerr=half if half.any() else None, **_look(n), label=name)
+        ax.errorbar(sizes, mean, yerr=half if half.any() else None, **_look(n, name), label=name)
     ax.set_ylim(0, None)
     ax.set_xticks(list(sizes))
     style.label_axes(ax, x="plays known", y=f"of their {k} best songs, found", y_unit="%")

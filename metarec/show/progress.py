@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from html import escape
 from typing import Any
-
-from metarec.training.trainer import Progress
 
 STEPS = 25  # updates of a whole training
 
 
-def bar(label: str = "training") -> Progress:
+def bar(label: str = "training") -> Callable[[dict[str, Any]], None]:
     """A callback for `progress=`: one HTML bar that fills; outside a notebook it does nothing."""
     try:
         from IPython import get_ipython

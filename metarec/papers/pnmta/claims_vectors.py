@@ -13,8 +13,17 @@ from metarec.claims.evidence import told
 from metarec.claims.ground import Ground
 from metarec.claims.ledger import Claim
 from metarec.claims.rules import by_seed, each, every, inside
+from metarec.papers.pnmta.fig8 import probed
 from metarec.papers.pnmta.places import CLUSTERS, FIG8
-from metarec.report.vectors import CONTROL, EARLY, LATE, PRETRAINED, TRAINED, panels, probed, values_of
+from metarec.papers.pnmta.vectors import (
+    CONTROL,
+    EARLY,
+    LATE,
+    PRETRAINED,
+    TRAINED,
+    panels,
+    values_of,
+)
 from metarec.runs.records import Record
 from metarec.show.html import number, signed
 from metarec.stats.intervals import Interval, interval

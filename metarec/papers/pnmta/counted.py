@@ -6,8 +6,9 @@ from typing import Any
 
 from metarec.claims.cells import Finder, Found, rows
 from metarec.claims.ground import Ground
-from metarec.report.pnmta_names import spelt
-from metarec.report.table45 import PRINTED, devices, ratio, share, slope_by_width, timed
+from metarec.papers.pnmta.step_times import devices, ratio, timed
+from metarec.papers.pnmta.table45 import PRINTED, SPEC, share, slope_by_width
+from metarec.papers.pnmta.tables import spelt
 from metarec.stats.runs import read
 
 
@@ -66,7 +67,7 @@ def times_of(name: str, *, base: str) -> Finder:
     """`step_times` from the records of Tables 4 and 5, on the data of another page."""
 
     def found(ground: Ground) -> Found:
-        there = [r for r in read(ground.store, TABLE45_SPEC) if r.dataset == ground.place.source]
+        there = [r for r in read(ground.store, SPEC) if r.dataset == ground.place.source]
         given = Ground(ground.place, "published", "", there, ground.store)
         return step_times(name, base=base)(given.hold({}))
 

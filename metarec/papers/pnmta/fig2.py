@@ -1,41 +1,43 @@
-r"""PNMTA's Fig 2 as an experiment: users in groups, and where the adaptation of each of them begins.
+r"""PNMTA's Fig 2: users in groups, and where the adaptation of each of them begins and ends.
 
-An item has one trait $x \in [0, 1]$, shown as one of twelve values; a user's ratings are a line in it,
-$y = \mathrm{level}_u + \mathrm{slope}_u (x - \frac12) + \varepsilon$, and lines come in three groups. A field
-of the user, the segment, names the group but for some error. In four settings the segment reaches the
-predictor's input, its modulator, both or neither. All else is `pnmta` without pretraining.
+The users and their ratings are planted (`lines`). In four settings the segment reaches the predictor's input,
+its modulator, both or neither. All else is `pnmta` without pretraining.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 
-from metarec.data.ratings import Field, Ratings, Truth
+from metarec.data.ratings import Ratings
 from metarec.data.schema import Schema
 from metarec.layers.adaptation import first_layer, modulated_mlp
 from metarec.layers.embedding import Blocks
 from metarec.layers.modulators import Modulate
 from metarec.methods import initialised
 from metarec.methods.pnmta import PNMTA
+from metarec.papers.pnmta.lines import CENTRES, items_by_trait, lines, planted
 from metarec.runs.measured import Measured, Measurement, Request
 from metarec.runs.records import Record
+from metarec.show import html, style
+from metarec.show.cells import with_half
+from metarec.stats.seeds import difference, over_seeds
 from metarec.tasks import EpisodeTensors, Splits
 from metarec.tasks.batch import Query, Support, TaskBatch
 from metarec.tasks.rules import cold_start_episodes
 from metarec.training.selection import Selection
-from metarec.training.trainer import train
 
-# What a group likes: level at the middle of the trait, and slope from one end to the other, in stars.
-CENTRES = {"one end": (3.0, 3.0), "other end": (3.0, -3.0), "everything": (4.3, 0.0)}
-SPREAD, NOISE, TOLD = (0.2, 0.6), 0.3, 0.85
-TRAITS, SHOWN = 12, 60  # values of the trait; users in the picture
+SHOWN = 60  # users in the picture
+# Groups in the order of their numbers: colour and marker.
+LOOKS = tuple(zip(style.PALETTE[:3], style.MARKERS[:3], strict=True))
 OPTIONS: dict[str, Any] = {
     "d": 8,
     "hidden": (16, 16),
@@ -85,41 +87,10 @@ SETTINGS = (
 )
 
 
-def planted(seed: int, n_users: int) -> Ratings:
-    """Users of three groups and their ratings."""
-    rng = np.random.default_rng([seed, 22])
-    centres = np.array(list(CENTRES.values()))
-    group = rng.permutation(np.arange(n_users) % len(centres))
-    line = centres[group] + rng.normal(size=(n_users, 2)) * SPREAD
-    told = np.where(rng.random(n_users) < TOLD, group, rng.integers(0, len(centres), n_users))
-    trait = np.arange(5 * TRAITS) % TRAITS
-    x = trait / (TRAITS - 1) - 0.5
-    length = rng.integers(13, 17, n_users)
-    chosen = rng.random((n_users, len(trait))).argsort(1).argsort(1) < length[:, None]
-    user, item = np.nonzero(chosen)
-    expected = line[:, :1] + line[:, 1:] * x
-    label = expected[user, item] + NOISE * rng.normal(size=len(user))
-    segment = Field("segment", told, np.array([f"segment {g}" for g in range(len(centres))]))
-    return Ratings(
-        name="three groups",
-        kind="explicit",
-        user=user,
-        item=item,
-        label=label.astype(np.float32),
-        users=np.arange(n_users),
-        items=np.arange(len(trait)),
-        time=rng.permutation(len(user)),
-        user_fields=(segment,),
-        item_fields=(Field("trait", trait, np.arange(TRAITS)),),
-        truth=Truth(expected.astype(np.float32), group, x[:, None].astype(np.float32)),
-        notes=(f"Planted lines in three groups, seed {seed}; the segment is right for {TOLD:.0%} or more.",),
-    )
-
-
 def measure_fig2(request: Request) -> Iterator[Record]:
     """Fig 2: the four settings for each seed; errors by group and by number of steps; lines for seed 0."""
     quick = request.profile == "quick"
-    place = Measurement("pnmta", "fig2", request, "sound", models=("pnmta",))
+    measurement = Measurement("pnmta", "fig2", request, "sound", models=("pnmta",))
     for seed in range(request.seeds):
         ratings = planted(seed, 240 if quick else 1500)
         splits = cold_start_episodes(ratings, seed=seed)
@@ -127,13 +98,13 @@ def measure_fig2(request: Request) -> Iterator[Record]:
             given = {**OPTIONS, "predictor_modulator": "film" if setting.modulated else "none"}
             given |= {"epochs": 3} if quick else {}
             options = {**given, "segment_an_input": setting.an_input}
-            kept = place.recorded(setting.label, ratings, options, seed=seed)
+            kept = measurement.recorded(setting.label, ratings, options, seed=seed)
             if kept is None:
                 started = time.perf_counter()
                 method = _trained(setting, ratings, splits, given, seed, request.device)
                 tests = EpisodeTensors(splits.test).all()
-                found, lines = analyse(method, tests, ratings, splits.test.task)
-                kept = place.record(
+                found, drawn = analyse(method, tests, ratings, splits.test.task)
+                kept = measurement.record(
                     setting.label,
                     ratings,
                     options,
@@ -141,7 +112,7 @@ def measure_fig2(request: Request) -> Iterator[Record]:
                     seed=seed,
                     started=started,
                     epochs=given["epochs"],
-                    extra=lines if seed == 0 else {},
+                    extra=drawn if seed == 0 else {},
                 )
             yield kept
 
@@ -155,6 +126,8 @@ def _trained(
     device: torch.device,
 ) -> _Toy:
     """The network of one setting after training, on the host."""
+    from metarec.training.trainer import train
+
     with initialised(seed):
         method = _Toy(Schema.of(ratings), **given)
     method.blind = not setting.an_input
@@ -173,25 +146,19 @@ def analyse(
     """
     assert ratings.truth is not None
     curves = functions(method, batch, ratings)  # [steps + 1, users, TRAITS]
-    truth = ratings.truth.expected[users][:, _items_by_trait(ratings)]
+    truth = ratings.truth.expected[users][:, items_by_trait(ratings)]
     group = ratings.truth.user_group[users]
     error = np.abs(curves - truth).mean(-1)
     found = {f"error after {k} steps": float(e.mean()) for k, e in enumerate(error)}
-    for place, name in enumerate(CENTRES):
+    for g, name in enumerate(CENTRES):
         for k in (0, len(error) - 1):
-            found[f"error after {k} steps: {name}"] = float(error[k, group == place].mean())
+            found[f"error after {k} steps: {name}"] = float(error[k, group == g].mean())
     start, end = lines(curves[0]), lines(curves[-1])
     found["distance moved"] = float(np.linalg.norm(end - start, axis=-1).mean())
     found["spread of starts"] = float(np.linalg.norm(start - start.mean(0), axis=-1).mean())
     drawn = {"start": start, "end": end, "truth": lines(truth)}
     extra: dict[str, Any] = {name: np.round(v[:SHOWN].astype(float), 3).tolist() for name, v in drawn.items()}
     return found, extra | {"group": group[:SHOWN].tolist()}
-
-
-def lines(curves: np.ndarray) -> np.ndarray:
-    """Level and slope of the least-squares line through each curve: `[..., TRAITS] -> [..., 2]`, in stars."""
-    x = np.arange(TRAITS) / (TRAITS - 1) - 0.5
-    return np.stack([curves.mean(-1), curves @ x / (x @ x)], -1)
 
 
 def functions(method: PNMTA, batch: TaskBatch, ratings: Ratings) -> np.ndarray:
@@ -201,7 +168,7 @@ def functions(method: PNMTA, batch: TaskBatch, ratings: Ratings) -> np.ndarray:
     """
     support, query = batch.support, batch.query
     tasks = len(query.item)
-    every = torch.as_tensor(_items_by_trait(ratings)).expand(tasks, -1)
+    every = torch.as_tensor(items_by_trait(ratings)).expand(tasks, -1)
     grid = Query(query.user, every, torch.ones_like(every, dtype=torch.bool))
     x_support, x_query = method.inputs(support, query)
     modulate = method.condition(x_support, x_query, support, query)
@@ -214,9 +181,84 @@ def functions(method: PNMTA, batch: TaskBatch, ratings: Ratings) -> np.ndarray:
     return np.stack([evaluate(p) for p in method.path(support, query)])
 
 
-def _items_by_trait(ratings: Ratings) -> np.ndarray:
-    """One item for each value of the trait, `[TRAITS]`."""
-    return np.unique(ratings.item_fields[0].values, return_index=True)[1]
+def settings(records: Sequence[Record]) -> list[str]:
+    """The settings compared, in the order in which they were run."""
+    return list(dict.fromkeys(r.label for r in records))
+
+
+def errors(records: Sequence[Record]) -> html.Html:
+    """Distance from the truth, in stars, by setting: before adaptation, after it, and by group.
+
+    `frame` has a row for each setting and metric: `setting, metric, mean, low, high`.
+    """
+    names = list(records[0].metrics)
+    last = max(n for n in names if n.startswith("error after") and ":" not in n)
+    groups = sorted(n.partition(": ")[2] for n in names if n.startswith(f"{last}: "))
+    shown = ["error after 0 steps", "error after 1 steps", last]
+    shown += [f"{last}: {g}" for g in groups] + ["distance moved"]
+    rows, values = [], []
+    for setting in settings(records):
+        found = [over_seeds(records, setting, metric) for metric in shown]
+        rows.append((setting, [with_half(i) for i in found]))
+        values += [
+            {"setting": setting, "metric": m, **i._asdict()} for m, i in zip(shown, found, strict=True)
+        ]
+    steps = last.split()[2]
+    columns = ["Before", "1 step", f"{steps} steps", *groups, "Moved"]
+    heads = (("Error", 3), ("Of users who like", len(groups)), ("", 1))
+    seeds = len({r.seed for r in records})
+    notes = [
+        "Mean absolute distance between a user’s function and the noise-free ratings, in stars; below it "
+        f"half the width of its 95 % interval over {seeds} seeds.",
+        f"By group: the error after {steps} steps. Moved: the way from the starting line to the adapted one, "
+        "in the plane of the picture.",
+    ]
+    caption = "Four ways to tell a model who the user is"
+    rendered = html.table(
+        columns, {"": rows}, caption=caption, corner="Setting", groups=heads, notes=notes, kind="results"
+    )
+    return html.Html(rendered, caption, pd.DataFrame(values))
+
+
+def plane(records: Sequence[Record], names: Sequence[str]) -> Figure:
+    """One panel for each setting: users as points (level, slope), thin lines from their starts to their ends.
+
+    Crosses are the users' true lines; `names` says what the groups are called. From the seed that keeps them.
+    """
+    drawn = {r.label: r.extra for r in records if r.extra}
+    fig, axes = style.panels(2, 2, height=3.1, sharex=True, sharey=True)
+    for ax, (setting, kept) in zip(axes.flat, drawn.items(), strict=True):
+        start, end, truth = (np.array(kept[k]) for k in ("start", "end", "truth"))
+        group = np.array(kept["group"])
+        for g, (colour, marker) in enumerate(LOOKS):
+            own = group == g
+            pairs = np.stack([start[own], end[own]])
+            ax.plot(pairs[..., 0], pairs[..., 1], color=colour, linewidth=0.8, alpha=0.55)
+            ax.plot(*truth[own].T, "x", color=colour, markersize=4, alpha=0.6)
+            ax.plot(*end[own].T, marker, color=colour, markersize=4.5, label=names[g])
+            ax.plot(*start[own].T, marker, mfc="white", mec=style.INK, mew=1.1, markersize=6, zorder=4)
+        style.label_axes(ax, x="level", y="slope", x_unit="stars", y_unit="stars", title=setting)
+        ax.label_outer()
+    keys = style.handles(fig)
+    fig.legend(list(keys.values()), list(keys), loc="outside lower center", ncols=3, title="users who like")
+    return style.done(fig)
+
+
+def contrasts(records: Sequence[Record], pairs: Mapping[str, tuple[str, str]], metric: str) -> html.Html:
+    """Differences of a metric between two settings, paired by seed, one row for each pair.
+
+    `frame` has a row for each pair: `pair, mean, low, high`.
+    """
+    rows, values = [], []
+    for name, (a, b) in pairs.items():
+        found = difference(records, a, b, metric)
+        ends = "–" if np.isnan(found.low) else f"{html.signed(found.low, 3)} to {html.signed(found.high, 3)}"
+        rows.append((name, [html.signed(found.mean, 3), ends]))
+        values.append({"pair": name, **found._asdict()})
+    caption = f"Differences in the {metric}, paired by seed"
+    columns = ["Mean (stars)", "95 % interval"]
+    rendered = html.table(columns, {"": rows}, caption=caption, corner="Difference")
+    return html.Html(rendered, caption, pd.DataFrame(values))
 
 
 SPEC = Measured("pnmta.fig2", "Users in groups", measure_fig2, tracks=("sound",))

@@ -106,6 +106,13 @@ MOVIELENS = _block("MovieLens-1M", "ml-1m")
 BOOKS = _block("Book-Crossing", "book-crossing", whole=433_671, spelt="Bookcrossing", planted="")
 BLOCKS = (MOVIELENS, BOOKS)
 
+
+def spelt(source: str) -> str:
+    """A rating table in words: the paper's name for it, or its own if the paper does not know it."""
+    known = {b.source: b.dataset for b in BLOCKS} | {MOVIELENS.planted: "planted ratings"}
+    return known.get(source, source)
+
+
 TABLE2 = TableSpec(
     name="pnmta.table2",
     title="Table 2 of PNMTA",

@@ -1,48 +1,48 @@
-"""The same runs on two devices: do they agree within the scatter of their seeds? And how long tables took."""
+"""PNMTA's runs on two devices: do they agree within the scatter of their seeds? And how long tables took."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from metarec.errors import RecordError
-from metarec.report.layout import select
-from metarec.report.pnmta_names import spelt
+from metarec.papers.pnmta.tables import FIG4, SUPPORTS, TABLE2, spelt
 from metarec.runs.records import Record
 from metarec.runs.store import Store
 from metarec.show import html
 from metarec.stats.intervals import interval
+from metarec.stats.runs import read
 
 # Figure 4 at its largest support is Table 2: the same users, settings and seeds, trained on its own.
-TWICE: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("pnmta.table2", {}),
-    ("pnmta.fig4", {"protocol.rule_options.max_support": 90}),
-)
+TWICE = {"max_support": max(SUPPORTS)}
 
 
 def trained_twice(store: Store) -> tuple[list[Record], list[Record]]:
-    """The sound track's records of both experiments of `TWICE`, of methods that train."""
-    found = []
-    for name, where in TWICE:
-        records = select(store.read(*name.split(".")), {"track": "sound", **where})
-        found.append([r for r in records if r.epochs])
-    return found[0], found[1]
+    """Sound Records of methods that train: those of Table 2, and those of Figure 4 that repeat it."""
+    first = [r for r in read(store, TABLE2) if r.track == "sound"]
+    second = [r for r in read(store, FIG4) if r.varied == TWICE]
+    return [r for r in first if r.epochs], [r for r in second if r.epochs]
 
 
 def agreement(one: Sequence[Record], other: Sequence[Record], metric: str = "MAE") -> html.Html:
     """Means on either device, their difference by seed, and what seeds differ by.
 
-    `frame` has a row a data set and method: `dataset, method, difference, low, high, largest, seeds`, where
-    `seeds` is the standard deviation over seeds on the first device. Raises `RecordError` if nothing was
-    trained on both.
+    `frame` has a row for each data set and method: `dataset, method, difference, low, high, largest, seeds`.
+    There `seeds` is the standard deviation over seeds on the first device. A run that diverged is left out.
+    Raises `RecordError` if nothing was trained on both.
     """
     first, second = ({(r.dataset, r.label, r.seed): r for r in side} for side in (one, other))
-    shared = [key for key in second if key in first and first[key].device != second[key].device]
+    shared = [
+        key
+        for key in second
+        if key in first
+        and first[key].device != second[key].device
+        and not np.isnan([first[key].metrics[metric], second[key].metrics[metric]]).any()
+    ]
     if not shared:
         raise RecordError("no run was made on two devices; train one experiment again on another.")
     sections: dict[str, list[tuple[str, list[str]]]] = {}
@@ -73,8 +73,9 @@ def agreement(one: Sequence[Record], other: Sequence[Record], metric: str = "MAE
 def elapsed(experiments: Mapping[str, Sequence[Record]]) -> html.Html:
     """What experiments took on a GPU: from the first start to the last record, and all programs added up.
 
-    `frame` has a row an experiment: `experiment, device, runs, seeds, minutes, busy`, where `busy` is larger
-    than `minutes` where several programs shared the GPU. Raises `RecordError` if nothing was trained on one.
+    `frame` has a row for each experiment: `experiment, device, runs, seeds, minutes, busy`. Where several
+    programs shared the GPU, `busy` is larger than `minutes`. Raises `RecordError` if nothing was trained on
+    one.
     """
     values, rows = [], []
     for name, records in experiments.items():

@@ -7,26 +7,32 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from metarec.errors import RecordError
-from metarec.report.layout import Layout
-from metarec.report.tables import paper_values
+from metarec.papers.tanp.tables import ITEM_MEAN, POPULARITY, RANDOM
+from metarec.runs.plan import TableSpec
 from metarec.runs.records import Record
 from metarec.show import html
+from metarec.show.cells import absent
+from metarec.show.table import paper_values
 
 GAPS = (("P@5", "P@10"), ("MAP@5", "MAP@10"))
-RANKERS = ("Random ranker", "Popularity", "Item mean")
+RANKERS = (RANDOM, POPULARITY, ITEM_MEAN)
 
 
-def cutoff_gaps(records: Sequence[Record], layout: Layout, *, track: str) -> html.Html:
+def cutoff_gaps(records: Sequence[Record], spec: TableSpec, *, track: str) -> html.Html:
     """What precision and MAP gain from cut-off 5 to 10: each row the paper prints, and our floors by users.
 
     The released precision grows with the cut-off where queries are short, because fewer of the best labels
-    are then left out. `records` hold the floors for one or more lengths of the shortest query; `frame` has a
-    row each, `shortest` (none for the paper's), `method` and a column a gap, in points.
+    are then left out. `records` hold the floors for one or more lengths of the shortest history. `frame` has
+    the columns `shortest` (none for the paper's rows), `method` and one for each gap, in points.
     """
-    wide = paper_values(layout.reference).pivot(index="metric", columns="method", values="value")
+    if nothing := absent(records, track):
+        return nothing
+    wide = paper_values(spec.reference).pivot(index="metric", columns="method", values="value")
     printed = wide.to_dict()
-    there = [name for name in layout.rows if name in printed]
-    rows = [{"shortest": None, "method": name, **_gaps(printed[name])} for name in there]
+    there = [row for row in spec.rows if spec.printed[row.label] in printed]
+    rows = [
+        {"shortest": None, "method": row.label, **_gaps(printed[spec.printed[row.label]])} for row in there
+    ]
     floors = [r for r in records if r.label in RANKERS and r.track == track]
     if not floors:
         raise RecordError(f"no floor has a record on the {track} track; run the experiment first.")

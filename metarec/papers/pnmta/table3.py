@@ -13,21 +13,22 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from metarec.report.layout import Layout, select
-from metarec.report.pnmta_names import COLUMNS, ROWS
-from metarec.report.tables import Table, build
+from metarec.papers.pnmta.tables import COLUMNS, PREDICTOR_WORDS, cell
+from metarec.runs.plan import TableSpec
 from metarec.runs.records import Record
 from metarec.runs.store import Store
 from metarec.show import html, style
+from metarec.show.cells import absent
+from metarec.show.table import Table, build
 from metarec.stats import tests
 from metarec.stats.runs import emptied
 from metarec.stats.samples import samples
 
-DEFAULT = "PNMTA C film"
+DEFAULT = cell("C", "film")
 
 
 class Grid(html.Html):
-    """Table 3, one table a data set; `table` is the long form it is laid out from."""
+    """Table 3, one table for each data set; `table` is the long form it is laid out from."""
 
     def __init__(self, table: Table):
         self.table = table
@@ -36,9 +37,9 @@ class Grid(html.Html):
         super().__init__(shown, table.text, table.frame)
 
 
-def grid(records: Sequence[Record], store: Store, layout: Layout, *, track: str) -> Grid:
+def grid(spec: TableSpec, records: Sequence[Record], store: Store, *, track: str) -> html.Html:
     """Predictor settings by encoder settings, as the paper prints them, with ranks among the 24."""
-    return Grid(build(records, store, layout, track=track))
+    return absent(records, track) or Grid(build(spec, records, store, track=track))
 
 
 def _grid(table: Table, dataset: str) -> str:
@@ -46,33 +47,35 @@ def _grid(table: Table, dataset: str) -> str:
     here = here.assign(rank=here["ours"].rank())
     cells = {row["method"]: row for row in here.to_dict("records")}
     rows = [
-        (word, [_cell(cells[f"PNMTA {encoder} {predictor}"], table.layout.decimals) for encoder in COLUMNS])
-        for predictor, word in ROWS.items()
+        (word, [_cell(cells[cell(encoder, predictor)], table.spec.decimals) for encoder in COLUMNS])
+        for predictor, word in PREDICTOR_WORDS.items()
     ]
-    caption = f"{table.layout.title}, {dataset}, {table.track} track"
+    caption = f"{table.spec.title}, {dataset}, {table.track} track"
     return html.table(list(COLUMNS.values()), {"": rows}, caption=caption, corner="Predictor", kind="results")
 
 
-def _cell(cell: Mapping[Any, Any], decimals: int) -> str:
+def _cell(own: Mapping[Any, Any], decimals: int) -> str:
     lines = []
-    if cell["seeds"]:
-        half = cell["high"] - cell["ours"]
+    if own["seeds"]:
+        half = own["high"] - own["ours"]
         spread = "" if np.isnan(half) else f" <small>± {html.number(half, decimals)}</small>"
-        place = f"rank {cell['rank']:.0f}"
-        lines += [f'<span class="ours">{html.number(cell["ours"], decimals)}{spread}</span>', place]
-    printed = f"paper {html.number(cell['paper'], int(cell['decimals']))}"
-    if cell["seeds"]:
-        printed += f"<br>Δ {html.signed(cell['delta'], decimals)}"
-    word = cell["verdict"] or ("diverged" if cell["failed"] else "not run")
+        rank = f"rank {own['rank']:.0f}"
+        lines += [f'<span class="ours">{html.number(own["ours"], decimals)}{spread}</span>', rank]
+    printed = f"paper {html.number(own['paper'], int(own['decimals']))}"
+    if own["seeds"]:
+        printed += f"<br>Δ {html.signed(own['delta'], decimals)}"
+    word = own["verdict"] or ("diverged" if own["failed"] else "not run")
     lines += [f'<span class="paper">{printed}</span>', html.badge(word)]
     return "<br>".join(lines)
 
 
-def heatmaps(records: Sequence[Record], shown: Grid, *, track: str, limit: float = 4.0) -> Figure:
+def heatmaps(shown: html.Html, *, limit: float = 4.0) -> Figure | html.Html:
     """The paper's grid and ours, each as per cent above or below its own median, on one scale (± `limit`).
 
-    `shown` is the grid built from `records`. Every cell holds its number; the best of a grid is framed.
+    `shown` is what `grid` gave. Every cell holds its number; the best of a grid is framed.
     """
+    if not isinstance(shown, Grid):
+        return shown
     frame = shown.frame
     panels = [
         (dataset, side)
@@ -84,7 +87,7 @@ def heatmaps(records: Sequence[Record], shown: Grid, *, track: str, limit: float
     scale = Normalize(-limit, limit)
     for ax, (dataset, side) in zip(axes[:, 0], panels, strict=True):
         here = frame[frame["dataset"] == dataset].set_index("method")[side]
-        values = np.array([[here[f"PNMTA {e} {p}"] for e in COLUMNS] for p in ROWS])
+        values = np.array([[here[cell(e, p)] for e in COLUMNS] for p in PREDICTOR_WORDS])
         image = _panel(ax, values, scale)
         style.label_axes(ax, x="", y="", title=f"{dataset}, {side if side == 'paper' else 'ours'}")
     axes[-1, 0].set_xlabel("encoder modulator")
@@ -95,36 +98,39 @@ def heatmaps(records: Sequence[Record], shown: Grid, *, track: str, limit: float
 
 
 def forest(
-    records: Sequence[Record], store: Store, layout: Layout, *, track: str, default: str = DEFAULT
-) -> Figure:
+    spec: TableSpec, records: Sequence[Record], store: Store, *, track: str, default: str = DEFAULT
+) -> Figure | html.Html:
     """Gain in MAE of the default over each other cell, paired over users.
 
     Filled where the difference is clear (`tests.holm`, over the cells of a panel).
     """
-    found, records = {}, emptied(records)
-    for block in layout.blocks:
-        own = select(records, {**block.where, "track": track})
+    if nothing := absent(records, track):
+        return nothing
+    found, kept = {}, emptied(records)
+    for block in spec.blocks:
+        own = [r for r in kept if r.track == track and block.holds(r)]
         if own:
             there = samples(own, store, ["MAE"])
             rows = [tests.compare(there[default], other) for name, other in there.items() if name != default]
             found[block.dataset] = tests.holm(pd.concat(rows, ignore_index=True))
     names = [
         name
-        for name in layout.rows
+        for name in spec.printed
         if name != default and any((f["b"] == name).any() for f in found.values())
     ]
+    colour = style.look(default)["color"]
     fig, axes = style.panels(1, len(found), height=0.8 + 0.26 * len(names), sharey=True)
     for ax, (dataset, frame) in zip(axes[0], found.items(), strict=True):
         for row in frame.to_dict("records"):
             y = len(names) - 1 - names.index(row["b"])
             bars = [[row["gain"] - row["low"]], [row["high"] - row["gain"]]]
-            face = style.PALETTE[0] if row["clear"] != "0" else style.CARD
-            ax.errorbar(row["gain"], y, xerr=bars, fmt="o", color=style.PALETTE[0], mfc=face)
+            face = colour if row["clear"] != "0" else style.CARD
+            ax.errorbar(row["gain"], y, xerr=bars, fmt="o", color=colour, mfc=face)
         ax.axvline(0, color=style.INK, linewidth=1)
         ax.grid(axis="y", visible=False)
         ax.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
-        style.label_axes(ax, x=f"gain of {layout.printed[default]}", y="", title=dataset)
-    axes[0, 0].set_yticks(range(len(names)), [layout.printed[name] for name in names[::-1]])
+        style.label_axes(ax, x=f"gain of {spec.printed[default]}", y="", title=dataset)
+    axes[0, 0].set_yticks(range(len(names)), [spec.printed[name] for name in names[::-1]])
     axes[0, 0].set_ylim(-0.7, len(names) - 0.3)
     return style.done(fig)
 
@@ -144,6 +150,6 @@ def _panel(ax: Axes, values: np.ndarray, scale: Normalize) -> Any:
             frame.set_clip_on(False)  # a cell at the edge is framed on all sides
             ax.add_patch(frame)
     ax.set_xticks(range(values.shape[1]), list(COLUMNS.values()))
-    ax.set_yticks(range(values.shape[0]), list(ROWS.values()))
+    ax.set_yticks(range(values.shape[0]), list(PREDICTOR_WORDS.values()))
     ax.grid(visible=False)
     return image

@@ -47,7 +47,7 @@ def apart(record: Record) -> float:
 def heatmaps(
     records: Sequence[Record], methods: Sequence[str], targets: Sequence[str], seed: int = 0
 ) -> Figure:
-    """One row a method, one column a target: ten test tasks by clusters, coloured by assignment times k."""
+    """Ten test tasks by clusters, coloured by assignment times k; a row for each method, a column by target."""
     fig, axes = style.panels(len(methods), len(targets), height=2.6)
     for row, method in zip(axes, methods, strict=True):
         for ax, target in zip(row, targets, strict=True):
@@ -80,7 +80,7 @@ def spread(records: Sequence[Record], methods: Sequence[str], metric: str = "P@1
         for n, method in enumerate(methods):
             for y, target in enumerate(names):
                 values = np.array([value(r) for r in chosen(records, method, target)])
-                _line(ax, values, y + 0.2 * ((len(methods) - 1) / 2 - n), 2 * n, method)
+                _line(ax, values, y + 0.2 * ((len(methods) - 1) / 2 - n), method)
         if title != "score":
             ax.set_xscale("log")
             ax.set_xlim(1e-7, 3)
@@ -95,13 +95,13 @@ def spread(records: Sequence[Record], methods: Sequence[str], metric: str = "P@1
     return style.done(fig)
 
 
-def _line(ax: Axes, values: np.ndarray, at: float, n: int, label: str) -> None:
+def _line(ax: Axes, values: np.ndarray, at: float, method: str) -> None:
     """Seeds as small dots and their mean; its interval too, unless the axis is one of orders of magnitude."""
-    look = style.series(n)
+    look = style.look(method)
     mean, low, high = interval(values)
     bars = [[mean - low], [high - mean]] if values.min() > 1 else None
     ax.plot(values, [at - 0.1] * len(values), ".", color=look["color"], alpha=0.45, ms=3.5)
-    ax.errorbar(mean, at, xerr=bars, fmt=look["marker"], color=look["color"], label=label)
+    ax.errorbar(mean, at, xerr=bars, fmt=look["marker"], color=look["color"], label=method)
 
 
 _TOLD = ("assignment_entropy", "assignment_max")

@@ -1,1 +1,0 @@
-"""Records to tables, figures, claims and provenance. Nothing here trains."""

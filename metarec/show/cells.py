@@ -1,0 +1,47 @@
+"""What many tables share: a cell with half an interval, a table of counts, a line where nothing was run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from metarec.runs.records import Record
+from metarec.show import html
+from metarec.stats.intervals import Interval
+
+
+def with_half(found: Interval, decimals: int = 2, *, signed: bool = False) -> str:
+    """A mean, and half the width of its interval below it, ready for a cell."""
+    half = (found.high - found.low) / 2
+    more = "" if np.isnan(half) else f"<br><small>±\N{NO-BREAK SPACE}{html.number(half, decimals)}</small>"
+    return (html.signed if signed else html.number)(found.mean, decimals) + more
+
+
+def counted(
+    caption: str,
+    corner: str,
+    columns: Sequence[str],
+    rows: Sequence[tuple[str, Sequence[str]]],
+    notes: Sequence[str] = (),
+    groups: Sequence[tuple[str, int]] = (),
+) -> html.Html:
+    """A table of what was counted, or a line that says that it takes the real files.
+
+    `rows` are names with ready cells; `frame` holds the same.
+    """
+    if not rows:
+        return html.Html("<p>Counted in the full profile only: it takes the real files.</p>", "not counted")
+    rendered = html.table(
+        columns, {"": rows}, caption=caption, corner=corner, notes=notes, groups=groups, kind="results"
+    )
+    return html.Html(rendered, caption, pd.DataFrame([[n, *c] for n, c in rows], columns=[corner, *columns]))
+
+
+def absent(records: Sequence[Record], track: str) -> html.Html | None:
+    """A line that says why there is nothing to show of a track; None where there is something."""
+    if any(r.track == track for r in records):
+        return None
+    why = "it has not been run, or the parameter track leaves it out"
+    return html.nothing(f"No {track} track here: {why}.")
