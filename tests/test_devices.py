@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from metarec.report import devices
 
 from metarec.errors import RecordError
-from metarec.report import devices
 from metarec.runs.records import Record
 
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 from made_records import add
+from metarec.report import groups as report
 
 from metarec.data import Schema
 from metarec.errors import RecordError
 from metarec.methods import initialised
 from metarec.papers.pnmta import fig2 as groups
-from metarec.report import groups as report
 from metarec.runs.records import Record
 from metarec.runs.store import Store
 from metarec.tasks import EpisodeTensors

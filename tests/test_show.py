@@ -11,12 +11,12 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from made_records import USERS, add, add_seeds
-from metarec.papers.tanp.users import cutoff_gaps
 
 from metarec.claims.beside import word
 from metarec.errors import RecordError
 from metarec.papers import open_page
 from metarec.papers.tanp import tables as tanp
+from metarec.papers.tanp.users import cutoff_gaps
 from metarec.runs.plan import Row, TableSpec
 from metarec.runs.records import Record
 from metarec.runs.store import Store

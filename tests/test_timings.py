@@ -9,10 +9,10 @@ from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
+from metarec.report import aims, timing_figures, timings
 
 from metarec.errors import MetarecError, ProtocolError, RecordError
 from metarec.papers import costs as experiments
-from metarec.report import aims, timing_figures, timings
 
 ABOUT = {
     "device": "cpu", "processor": "A <b>processor</b>", "cores": 2, "threads": 2, "memory_gib": 8.0,
