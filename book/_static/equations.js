@@ -26,8 +26,12 @@
 
   const fit = (box) => {
     box.style.fontSize = "";
-    const share = box.clientWidth / box.scrollWidth;
-    if (share < 1 && share >= SMALLEST) box.style.fontSize = `${Math.floor(1000 * share) / 10}%`;
+    let share = box.clientWidth / box.scrollWidth;
+    for (; share < 1 && share >= SMALLEST; share -= 0.005) { // text within a formula does not shrink quite evenly
+      box.style.fontSize = `${100 * share}%`;
+      if (box.scrollWidth <= box.clientWidth) break;
+    }
+    if (share < SMALLEST) box.style.fontSize = "";
     announce(box, box.scrollWidth > box.clientWidth + 1);
     mark(box);
   };
