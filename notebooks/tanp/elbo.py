@@ -1054,6 +1054,8 @@ by_encoder = [tightening.width(encoders, users) for users in (held_out, again)]
 check.ordered(
     {"exact: all twice | once": (exact_twice, exact_once)}, heading="s.d. of z"
 )
+
+# %% mystnb={"code_prompt_show": "Show the code of the answer, second part"} tags=["answer", "hide-cell"]
 check.equal(
     {"encoder: once | all twice": (by_encoder[0], by_encoder[1])},
     heading="s.d. of z",
