@@ -153,7 +153,9 @@ def check_equations_fit(page: Any, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 900})
     page.wait_for_timeout(100)
     found = page.evaluate(FORMULAS)
-    assert page.locator("span.math mjx-container[tabindex]").count() == 0, "formulas in prose are no tab stops"
+    assert page.locator("span.math mjx-container[tabindex]").count() == 0, (
+        "formulas in prose are no tab stops"
+    )
     scrolling = [formula for formula in found if formula["need"] > formula["have"] + 1]
     if width >= 1300:
         assert scrolling == [], f"at {width} px a formula has to be scrolled"

@@ -17,9 +17,7 @@ Numbers = dict[str, dict[str, tuple[int, ...]]]  # kind of float -> its id on th
 def by_page(numbers: Numbers) -> Numbers:
     """The same floats of one page in the same order, counted from 1."""
     return {
-        kind: {
-            name: (place,) for place, name in enumerate(sorted(found, key=lambda n: found[n]), start=1)
-        }
+        kind: {name: (place,) for place, name in enumerate(sorted(found, key=lambda n: found[n]), start=1)}
         for kind, found in numbers.items()
     }
 

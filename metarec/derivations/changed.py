@@ -40,9 +40,7 @@ class _Finder(MetaPathFinder):
     ) -> ModuleSpec | None:
         if fullname != self.name:
             return None
-        return spec_from_file_location(
-            fullname, self.path, loader=_Loader(fullname, self.path, self.text)
-        )
+        return spec_from_file_location(fullname, self.path, loader=_Loader(fullname, self.path, self.text))
 
 
 def _taken_out() -> dict[str, ModuleType]:

@@ -136,9 +136,7 @@ def ordered(rows: Mapping[str, tuple[Number, Number]], *, heading: str = "in nat
     return _framed(table, heading)
 
 
-def apart(
-    rows: Mapping[str, tuple[Number, Number]], *, by: float, heading: str = "in nats"
-) -> pd.DataFrame:
+def apart(rows: Mapping[str, tuple[Number, Number]], *, by: float, heading: str = "in nats") -> pd.DataFrame:
     """Left side, right side and difference; a `CheckFailed` where the sides differ by no more than `by`."""
     table = {}
     for name, (left, right) in rows.items():

@@ -47,9 +47,7 @@ class Edit:
 def cells(notebook: Path) -> list[Cell]:
     """The cells of a stored notebook, in order."""
     stored = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-    return [
-        Cell(c["cell_type"], "".join(c["source"]), tuple(c["metadata"].get("tags", ()))) for c in stored
-    ]
+    return [Cell(c["cell_type"], "".join(c["source"]), tuple(c["metadata"].get("tags", ()))) for c in stored]
 
 
 def steps(page: Sequence[Cell]) -> dict[str, list[Cell]]:

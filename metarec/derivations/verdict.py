@@ -39,7 +39,9 @@ def bound(excess: Tensor, unit: str) -> Finding:
         return Finding("holds", f"never above, in {excess.numel()} cases")
     mean = estimate(excess)
     low, high = mean.interval
-    word: Word = "holds on average" if high < 0 else "does not hold" if low > 0 else "cannot be told from noise"
+    word: Word = (
+        "holds on average" if high < 0 else "does not hold" if low > 0 else "cannot be told from noise"
+    )
     return Finding(word, f"too high in {percent(excess > 0)} of cases; mean difference {mean}{NBSP}{unit}")
 
 

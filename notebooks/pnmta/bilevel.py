@@ -183,6 +183,25 @@ style.label_axes(axes[0, 0], x="eigenvalue λ of H", y="(1 − αλ)ᵏ")
 style.done(fig)
 
 # %% [markdown]
+# **Check.** The largest step of the first task: a little below it no change at the start grows, a little above it one does.
+
+# %%
+limit = float(bilevel.largest_step(tasks)[0])
+below, above = (
+    torch.linalg.matrix_norm(
+        bilevel.factor(tasks.support.hessian[0], share * limit, 500), 2
+    )
+    for share in (0.99, 1.01)
+)
+check.ordered(
+    {
+        "0.99 of the largest step | no growth": (below, 1 + 1e-9),
+        "ten times | 1.01 of the largest step": (10.0, above),
+    },
+    heading="largest growth in 500 steps",
+)
+
+# %% [markdown]
 # **Check.** The meta-gradient three ways: in closed form, by automatic differentiation through the loop, and as numerical
 # derivatives of the mean query loss after $k$ steps, which know nothing of chain rules.
 

@@ -599,11 +599,9 @@ check.equal(rows, heading="share of steps, by interactions")
 mu = torch.tensor([0.4, -0.2, 1.0], dtype=torch.float64, device=device)
 s = torch.tensor([-1.0, 0.5, -0.3], dtype=torch.float64, device=device)
 standard = tanp.Gaussian(torch.zeros_like(mu), torch.zeros_like(mu))
+readings = {"released: s = log σ²": s, "printed: s = log σ": 2 * s}
 rows = {}
-for reading, logvar in {
-    "released: s = log σ²": s,
-    "printed: s = log σ": 2 * s,
-}.items():
+for reading, logvar in readings.items():
     q = tanp.Gaussian(mu, logvar)
     drawn = losses.kl_by_sampling(q, standard, run.draws, run.generator(5))
     rows[f"KL | draws, {reading}"] = (tanp.kl_gaussian(q, standard), drawn)
@@ -623,7 +621,7 @@ check.equal(
 # %%
 released, printed = (
     tanp.kl_gaussian(tanp.Gaussian(mu, logvar), standard)
-    for logvar in (s, 2 * s)
+    for logvar in readings.values()
 )
 check.apart({"KL, released | KL, printed": (released, printed)}, by=0.1)
 
