@@ -1,4 +1,4 @@
-"""Every derivation page follows the pattern, its answers run, and its checks catch every listed wrong edit."""
+"""Every derivation page follows the pattern, its answers run, and its checks catch every wrong edit."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 from contextlib import nullcontext
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ def test_a_step_says_what_is_to_show_hides_its_lines_and_checks_them(name: str) 
 @each_page
 def test_after_the_word_check_comes_code_that_asserts(name: str) -> None:
     page_cells = cells(name)
-    for cell, following in zip(page_cells, page_cells[1:], strict=False):
+    for cell, following in pairwise(page_cells):
         if cell.kind == "markdown" and "**Check.**" in cell.source.rpartition("\n## ")[2]:
             after = page_cells[page_cells.index(following) :]
             until_prose = []

@@ -246,7 +246,8 @@ FAINT = """() => {
         const large = size >= 24 || (size >= 18.66 && style.fontWeight >= 700);
         if (ratio < (large ? 3 : 4.5)) {
             const key = `${e.tagName}.${e.className} ${style.color} on ${under.map(Math.round)}`;
-            if (!faint.has(key)) faint.set(key, `${ratio.toFixed(2)} ${key}: ${e.textContent.trim().slice(0, 40)}`);
+            const shown = `${ratio.toFixed(2)} ${key}: ${e.textContent.trim().slice(0, 40)}`;
+            if (!faint.has(key)) faint.set(key, shown);
         }
     }
     return [...faint.values()];

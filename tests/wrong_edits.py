@@ -1,4 +1,4 @@
-"""Wrong edits that the checks of a derivation page must catch, one by one: a sign, a factor, a direction, a scale.
+"""Wrong edits that the checks of a derivation page must catch: a sign, a factor, a direction, a scale.
 
 Each names a file, the text that stands in it once, and the wrong text. tests/test_derivations.py makes each
 edit in memory, runs the page and asserts that a check fails. An edit that is not caught asks for a sharper

@@ -1,4 +1,4 @@
-"""A derivation page outside Jupyter: its cells, its steps, its answers, and running it with wrong code on purpose.
+"""A derivation page outside Jupyter: its cells, its steps, its answers, and wrong edits to its code.
 
 A page is a notebook. Each `## Step` has hidden lines (an admonition of class `dropdown`) and a **Check.**;
 the code of an exercise's answer is a cell tagged `answer`.

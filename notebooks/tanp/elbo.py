@@ -224,8 +224,6 @@ check.covers({"kernel | draws from the prior": (evidence, drawn)})
 #
 # :::{admonition} The lines of this step
 # :class: dropdown
-# For any density $q(\mathbf z \mid \tau)$ that is nowhere zero, with $\mathbb E_q$ the mean over it,
-#
 # $$
 # \begin{aligned}
 # \log p(y \mid x)
