@@ -200,6 +200,39 @@ def open_everything(page: Any) -> None:
     )
 
 
+def test_a_formula_that_scrolls_can_be_scrolled_by_keyboard(browser: Any, address: str) -> None:
+    visit = Visit(browser, address, "book/tanp.html", 390, "light")
+    try:
+        box = visit.page.locator("mjx-container[tabindex]").first
+        box.focus()
+        for _ in range(40):
+            visit.page.keyboard.press("ArrowRight")
+        visit.page.wait_for_timeout(500)
+        assert box.evaluate("e => e.scrollLeft + e.clientWidth >= e.scrollWidth - 1")
+        assert "more-left" in box.get_attribute("class")
+        assert re.fullmatch(r"Equation \(\d+\), scrolls sideways", box.get_attribute("aria-label"))
+    finally:
+        visit.page.close()
+
+
+def test_lines_of_a_step_wait_until_asked_for(browser: Any, address: str) -> None:
+    """Closed at first, open after a click, open on paper."""
+    visit = Visit(browser, address, "notebooks/tanp/elbo.html", 1300, "light")
+    try:
+        lines = visit.page.locator("div.admonition.dropdown:has(div.math)").first
+        formula = lines.locator("div.math").first
+        assert not formula.is_visible()
+        lines.locator(".admonition-title").click()
+        assert formula.is_visible()
+        answer = visit.page.locator("details:has(> summary:has-text('code of the answer'))").first
+        assert answer.evaluate("e => e.open") is False
+        visit.page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+        assert answer.evaluate("e => e.open") is True
+        assert visit.page.locator(".toggle-hidden").count() == 0
+    finally:
+        visit.page.close()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_syntax_colour_has_contrast(browser: Any, address: str, scheme: str) -> None:
     """Every class that Pygments can give a token, whether or not a page shows one today."""

@@ -42,8 +42,8 @@
       requestAnimationFrame(() => {
         for (const { target } of entries) {
           const box = target.querySelector(":scope > mjx-container");
-          if (!box || widths.get(target) === target.clientWidth) continue; // only the width matters
-          widths.set(target, target.clientWidth);
+          if (!box || widths.get(box) === box.clientWidth) continue; // only the width matters
+          widths.set(box, box.clientWidth);
           fit(box);
         }
       })
@@ -53,7 +53,7 @@
       if (!box) continue;
       box.addEventListener("scroll", () => mark(box), { passive: true });
       fit(box);
-      widths.set(formula, formula.clientWidth);
+      widths.set(box, box.clientWidth);
       observer.observe(formula);
     }
   };
