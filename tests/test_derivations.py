@@ -141,6 +141,17 @@ def run_with(name: str, edit: Edit | None) -> None:
         page.run(page_cells, {"profile": "quick"})
 
 
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("notebooks/tanp/elbo.ipynb", {"dim": 3, "noise": 0.2, "track": "published"}),
+        ("notebooks/pnmta/bilevel.ipynb", {"alpha": 0.01, "steps": 2, "dim": 6, "n_support": 3}),
+    ],
+)
+def test_checks_hold_for_other_parameters(name: str, parameters: dict[str, Any]) -> None:
+    page.run(cells(name), {"profile": "quick", **parameters})
+
+
 def _label(value: object) -> str | None:
     if isinstance(value, Edit):
         return f"{Path(value.file).stem}: {value.wrong[:50]}"
