@@ -62,6 +62,15 @@ WRONG: dict[str, list[Edit]] = {
         ),
         Edit(ELBO_PAGE, '"printed: s = log σ": 2 * s', '"printed: s = log σ": s'),
         # the wrong belief, the wrong mean, the wrong count
+        Edit(ELBO, "log_prob(data.labels).sum(-1)", "log_prob(data.labels).mean(-1)"),
+        Edit(
+            ELBO, "return diagonal(p.mean, p.stddev * factor)", "return diagonal(p.mean, p.stddev / factor)"
+        ),
+        Edit(ELBO, "/ (2 * q.mean.shape[-1])", "/ q.mean.shape[-1]"),
+        Edit(LOSSES, ".mean(-1) + weight * cluster", ".mean(-1) - weight * cluster"),
+        Edit(LOSSES, "(d * (d / c).log()).sum(-1).mean(-1)", "(c * (c / d).log()).sum(-1).mean(-1)"),
+        Edit(LOSSES, "off = draws.mean(0) - exact", "off = 0.01 * (draws.mean(0) - exact)"),
+        Edit(TERMS, "weight = c.square() / c.sum", "weight = c / c.sum"),
         Edit(ELBO, "return elbo(q_task, query, q_support)", "return elbo(q_task, query)"),
         Edit(ELBO, "np.mean(1 / left)", "np.mean(1 / (left + 1))"),
         Edit(CHECK, "return Estimate(log(mean) + float(top)", "return Estimate(log(mean)"),
@@ -85,6 +94,7 @@ WRONG: dict[str, list[Edit]] = {
             "masked_average((scores - labels).square(), mask)",
             "masked_average((scores - labels).abs(), mask)",
         ),
+        Edit(BILEVEL, "return float((a - b).norm() / b.norm())", "return float((a - b).norm())"),
         # order of the derivative, number and order of the factors
         Edit(BILEVEL, 'if order == "second":\n        slope = ', 'if order == "first":\n        slope = '),
         Edit(BILEVEL, 'left = a.mT if order == "second"', 'left = a.mT if order == "first"'),
@@ -96,6 +106,12 @@ WRONG: dict[str, list[Edit]] = {
         Edit(UNROLLED, "list(reversed(matrices))", "list(matrices)"),
         Edit(UNROLLED, "for p in path[:-1]]", "for p in path[1:]]"),
         # the span, the exponents, who moves
+        Edit(
+            UNROLLED,
+            "(second[group] - first[group]).norm()) / norm",
+            "(second[group] + first[group]).norm()) / norm",
+        ),
+        Edit(UNROLLED, ".norm() / update.norm())", ".norm() * update.norm())"),
         Edit(
             ADAPTATION,
             "total = torch.ones((), dtype=left[0].dtype",

@@ -106,6 +106,15 @@ looped = bilevel.inner(theta, tasks, alpha, steps)
 exact = bilevel.inner_exact(theta, tasks, alpha, steps)
 rows = {"first entry: loop | closed form": (looped[0, 0], exact[0, 0])}
 rows["distance over all tasks | 0"] = (bilevel.distance(looped, exact), 0.0)
+short = bilevel.Settings(profile, alpha, steps, dim, dim - 1).tasks(0)
+ends = [
+    way(theta, short, alpha, steps)
+    for way in (bilevel.inner, bilevel.inner_exact)
+]
+rows["distance with fewer ratings than parameters | 0"] = (
+    bilevel.distance(*ends),
+    0.0,
+)
 losses = [tasks.query.loss(end).mean() for end in (looped, exact)]
 rows["mean query loss: loop | closed form"] = (losses[0], losses[1])
 check.equal(rows, heading="")
@@ -307,10 +316,14 @@ style.done(fig)
 # %%
 tiny = bilevel.first_order_error(theta, tasks, [1e-5, 2e-5], 1)
 (two_steps,) = bilevel.first_order_error(theta, tasks, [1e-5], 2)
+at_start = tasks.query.hessian @ theta - tasks.query.pull
+bent = (tasks.support.hessian @ at_start.unsqueeze(-1)).squeeze(-1).mean(0)
+predicted = 1e-5 * bent.norm() / at_start.mean(0).norm()
 check.equal(
     {
         "step size twice as large | 2": (tiny[1] / tiny[0], 2.0),
         "twice as many steps | 2": (two_steps / tiny[0], 2.0),
+        "one small step: error over αHg₁ | 1": (tiny[0] / predicted, 1.0),
     },
     tol=1e-3,
     heading="error, times",
@@ -539,6 +552,18 @@ who_moves = {
 }
 check.same(who_moves)
 
+# %%
+after_one = unrolled.reach(one_step, batch)["lost at first order"]
+lost_share = 100 * float(mixed.norm() / both.norm())
+check.same(
+    {
+        "φₚ, one step: lost at first order": (
+            after_one[unrolled.GROUPS["predictor_modulator."]],
+            f"{lost_share:.0f} %",
+        )
+    }
+)
+
 # %% [markdown]
 # What the modulators would lose is no trifle, even with steps of 0.01: a large part of what they can do for a user is to change the
 # steps that the user's ratings will ask for.
@@ -581,6 +606,13 @@ outputs, weights = (scores.detach() for scores in pair)
 rows["norm of scores: outputs | weights"] = (outputs.norm(), weights.norm())
 rows["largest difference | 0"] = ((outputs - weights).abs().max(), 0.0)
 check.equal(rows, heading="")
+
+# %%
+elsewhere = unrolled.outside_span(torch.ones_like(update), x[:3])
+check.within(
+    {"a matrix of ones": (elsewhere, 0.1, 1.0)},
+    heading="share outside the span",
+)
 
 # %% [markdown]
 # ## Step 9: what a meta-step costs

@@ -175,10 +175,14 @@ check.equal(
 # Exchangeable is not independent. Were a user's ratings independent, the support would say nothing about the query, and there
 # would be nothing to learn from it. The distance between the two numbers is what they tell each other.
 #
-# **Check.** The two numbers differ.
+# **Check.** The second number is that of the items one at a time, and the two differ.
 
 # %%
 alone = elbo.log_marginals(user)
+one_by_one = sum(lg.log_evidence(user[j : j + 1]) for j in range(user.n))
+check.equal({"independent | one item at a time": (alone, one_by_one)})
+
+# %%
 check.apart({"log-evidence | were they independent": (evidence, alone)}, by=0.1)
 
 # %% [markdown]
@@ -261,10 +265,27 @@ check.covers({"kernel | draws from the prior": (evidence, drawn)})
 prior, exact = lg.prior(user), lg.posterior(user)
 wide = elbo.widened(exact, 2.0)  # diagonal, and twice as wide as it should be
 rows = {"form 1 | form 2": (elbo.elbo_joint(wide, user), elbo.elbo(wide, user))}
+own = elbo.expected_log_density(wide, wide)
+rows["mean of log q | minus its entropy"] = (own, -wide.entropy())
 for name, q in {"prior": prior, "too wide": wide, "posterior": exact}.items():
     gap = evidence - elbo.elbo(q, user)
     rows[f"gap | KL, q = {name}"] = (gap, kl_divergence(q, exact))
 check.equal(rows)
+
+# %% [markdown]
+# The too wide $q$ has twice the posterior's s.d. in every entry.
+
+# %%
+check.equal(
+    {
+        f"z{'₁₂₃'[k]}: too wide | twice the posterior's": (
+            wide.stddev[k],
+            2 * exact.stddev[k],
+        )
+        for k in range(run.dim)
+    },
+    heading="s.d.",
+)
 
 # %% [markdown]
 # **Check.** The two sides of Jensen's inequality are two averages of the same draws: of the logarithm, and the logarithm of the average.
@@ -538,6 +559,18 @@ objective = elbo.conditional_objective(exact, p_support, user)
 gap = lg.log_evidence(user, p_support) - objective
 check.equal(
     {"doubled evidence − objective | KL": (gap, kl_divergence(exact, twice))}
+)
+
+# %%
+axes_of_q = torch.linalg.eigvalsh(twice.covariance_matrix).sqrt()
+check.equal(
+    {
+        "width | geometric mean over the axes": (
+            elbo.width(twice),
+            axes_of_q.log().mean().exp(),
+        )
+    },
+    heading="s.d. of z, support twice",
 )
 
 # %%
@@ -859,13 +892,31 @@ recon, kl = losses.terms_of_tasks(run.users(8, 6), run.n_support)
 rows = losses.batches(6, 3).to(device)
 whole = losses.total_loss(recon, kl, 0.0, 0.1)
 parts = losses.total_loss(recon[rows], kl[rows], 0.0, 0.1)
+by_hand = (recon.sum() + kl.sum()) / 6
+weighted = losses.total_loss(recon, kl, 2.0, 0.1)
 check.equal(
-    {"six users | mean over batches": (whole, parts.mean())}, heading="loss"
+    {
+        "six users | mean over batches": (whole, parts.mean()),
+        "six users, L_u = 2, λ = 0.1 | by hand": (weighted, by_hand + 0.2),
+    },
+    heading="loss",
 )
 
 # %%
 assignments = losses.random_assignments(6, 4, run.generator(9))
+target = assignments**2 / assignments.sum(0)
+target = target / target.sum(-1, keepdim=True)
+by_hand = kl_divergence(
+    torch.distributions.Categorical(target),
+    torch.distributions.Categorical(assignments),
+)
 whole = losses.clustering_loss(assignments)
+check.equal(
+    {"six users | torch's KL, target by hand": (whole, by_hand.mean())},
+    heading="L_u",
+)
+
+# %%
 parts = losses.clustering_loss(assignments[rows])
 check.apart(
     {"six users | mean over batches": (whole, parts.mean())},
@@ -876,7 +927,7 @@ check.apart(
 # %% [markdown]
 # **Check.** The gradient of $\mathcal L_r + \mathcal L_c$ by the encoder's outputs $\boldsymbol\mu$ and $\mathbf s = \log\boldsymbol\sigma^2$
 # of our user: exact, against the mean of gradients from one draw each. Hotelling's test looks at all entries at once; its $p$-value
-# is small if the mean gradient is off.
+# is small if the mean gradient is off, as the last row shows.
 
 # %%
 theta = torch.cat([q_task.mean, 2 * q_task.stddev.log()])
@@ -897,6 +948,8 @@ check.covers(rows, heading="loss")
 # %%
 agreement = [losses.agreement(draws, slope) for draws in repeats]
 rows = {f"repetition {k + 1}": (p, 1e-5, 1.0) for k, p in enumerate(agreement)}
+off_by_a_tenth = losses.agreement(repeats[0], slope + 0.1)
+rows["a gradient that is off by 0.1"] = (off_by_a_tenth, 0.0, 1e-5)
 check.within(rows, heading="p-value")
 
 # %% mystnb={"figure": {"caption": "One-draw gradients, averaged, minus the exact gradient: one point a repetition for each entry, with 95 % intervals."}, "image": {"alt": "For each entry of the gradient, one point with a 95 per cent interval per repetition: mean one-draw gradient minus exact gradient. The intervals scatter around the zero line and most of them cover it."}} tags=["hide-input"]
