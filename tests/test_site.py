@@ -151,7 +151,8 @@ def check_equations_fit(page: Any, width: int) -> None:
     the side that hides something, and shows its end when it is scrolled there.
     """
     page.set_viewport_size({"width": width, "height": 900})
-    page.wait_for_timeout(100)
+    page.wait_for_timeout(50)
+    page.evaluate(THREE_FRAMES)
     found = page.evaluate(FORMULAS)
     assert page.locator("span.math mjx-container[tabindex]").count() == 0, (
         "formulas in prose are no tab stops"
@@ -168,6 +169,12 @@ def check_equations_fit(page: Any, width: int) -> None:
         assert formula["fades"] == scrolls, formula
         assert formula["shown"], f"the end cannot be reached: {formula}"
 
+
+# A formula is fitted in the frame after the one in which its box has changed.
+THREE_FRAMES = """() => new Promise(done => {
+    const next = left => left ? requestAnimationFrame(() => next(left - 1)) : done();
+    next(3);
+})"""
 
 # Of every displayed formula: its width, that of its box, and what the box says of itself.
 FORMULAS = """() => [...document.querySelectorAll('article div.math')].map(whole => {
