@@ -19,16 +19,7 @@ from torch.distributions import MultivariateNormal as Normal
 from torch.distributions import kl_divergence
 
 from metarec.derivations.check import Estimate, estimate, log_mean_exp, percent, text
-from metarec.derivations.linear_gaussian import (
-    Interactions,
-    draw,
-    log_evidence,
-    log_likelihood,
-    marginal,
-    posterior,
-    prior,
-    simulate,
-)
+from metarec.derivations.linear_gaussian import Interactions, draw, log_evidence, log_likelihood, marginal, posterior, prior, simulate
 from metarec.errors import ProtocolError
 
 # What a profile costs: Monte Carlo draws, users to average over, training steps of the shared encoder.
@@ -220,3 +211,12 @@ def empty_query_share(total: int, context_min: int = 20) -> float:
     """
     left = np.arange(1, total - context_min + 1)
     return float(np.mean(1 / left))
+
+
+def empty_query_count(total: int, context_min: int = 20) -> float:
+    """The same share by counting: every context, and for each of them every target that can follow."""
+    by_context = []
+    for n_context in range(context_min, total):
+        targets = [n_context + extra for extra in range(total - n_context)]
+        by_context.append(np.mean([n_target == n_context for n_target in targets]))
+    return float(np.mean(by_context))

@@ -23,6 +23,11 @@ from metarec.show.words import PENDING, STAND_IN, badge
 _NO_RUN = Finding(PENDING, "", ("every run",))
 
 
+def named(notebook: str) -> bool:
+    """Whether some claim of the notebook's paper is decided by it."""
+    return any(notebook in claim.decided_by for claim in paper(notebook.partition("/")[0]).claims)
+
+
 def claims_of(notebook: str, claims: Iterable[Claim]) -> list[Claim]:
     """The claims that name a notebook (`"tanp/table4-lastfm"`) among those that decide them."""
     named = [c for c in claims if notebook in c.decided_by]
