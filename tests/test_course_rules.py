@@ -12,13 +12,33 @@ import pytest
 from made_records import add
 from made_splits import HERE, HOME, curve, falling, ground, level, runs, word
 from metarec.report import statistics as st
-from metarec.report.cellrules import AboutEqual, AtLeast, NoGain, OnMean, Signs, along, each, first_refutes, over
+from metarec.report.cellrules import (
+    AboutEqual,
+    AtLeast,
+    NoGain,
+    OnMean,
+    Signs,
+    along,
+    each,
+    first_refutes,
+    over,
+)
 from metarec.report.claims import FAILS, HOLDS, NOISE, PENDING, decide
 from metarec.report.contrasts import Combination, Curve, OfCurve, Setting, Zero, log_jitter, settled, slope_of
 from metarec.report.evidence import Cells, Ground, Method
 from metarec.report.gridrules import Flat
 from metarec.report.layout import select
-from metarec.report.rankrules import Average, Champion, Gap, HasRank, NoneToTune, Overfit, Ranked, SettlesEarly, tunable
+from metarec.report.rankrules import (
+    Average,
+    Champion,
+    Gap,
+    HasRank,
+    NoneToTune,
+    Overfit,
+    Ranked,
+    SettlesEarly,
+    tunable,
+)
 from metarec.report.rules import AllCells, Comparable, Magnitude
 from metarec.report.samples import aligned
 from metarec.report.sensitivity import Sweep

@@ -19,7 +19,18 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from metarec.errors import MetarecError
-from metarec.metrics import METRIC_SETS, Metric, ceiling, evaluate, higher_is_better, mean_over_tasks, pooled_rmse, random_floor, ranking_set, squared_error
+from metarec.metrics import (
+    METRIC_SETS,
+    Metric,
+    ceiling,
+    evaluate,
+    higher_is_better,
+    mean_over_tasks,
+    pooled_rmse,
+    random_floor,
+    ranking_set,
+    squared_error,
+)
 from metarec.metrics.ranking import Form
 from metarec.metrics.ties import Ties, hypergeometric
 

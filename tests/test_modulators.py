@@ -11,7 +11,14 @@ from torch import Tensor
 
 from metarec.errors import ProtocolError
 from metarec.layers.embedding import PairEncoder
-from metarec.layers.modulators import EncoderKind, EncoderModulator, PredictorModulator, TaskEncoder, printed_encoder_count, printed_predictor_count
+from metarec.layers.modulators import (
+    EncoderKind,
+    EncoderModulator,
+    PredictorModulator,
+    TaskEncoder,
+    printed_encoder_count,
+    printed_predictor_count,
+)
 from metarec.methods.base import n_parameters
 
 D = 3

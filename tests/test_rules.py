@@ -11,7 +11,19 @@ import pandas as pd
 import pytest
 
 from metarec.claims import rules
-from metarec.claims.rules import by_seed, corrected, each, every, inside, mean, most, negated, no_gain, ranked, reaches
+from metarec.claims.rules import (
+    by_seed,
+    corrected,
+    each,
+    every,
+    inside,
+    mean,
+    most,
+    negated,
+    no_gain,
+    ranked,
+    reaches,
+)
 from metarec.show.words import FAILS, HOLDS, NOISE
 from metarec.stats.intervals import DRAWS
 

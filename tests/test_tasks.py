@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 
 from metarec.data import Ratings, data_home, load, synthetic
 from metarec.errors import ProtocolError
-from metarec.tasks import Episodes, EpisodeTensors, Query, Splits, cold_start_episodes, make_episodes, tanp_episodes
+from metarec.tasks import (
+    Episodes,
+    EpisodeTensors,
+    Query,
+    Splits,
+    cold_start_episodes,
+    make_episodes,
+    tanp_episodes,
+)
 
 PLANTED = synthetic(seed=1, n_users=80, n_items=60, ratings_per_user=(15, 50))
 

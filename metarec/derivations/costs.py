@@ -13,7 +13,14 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from metarec.data.ratings import Ratings
-from metarec.derivations.unrolled import batch_of, flat_loss, flat_start, pnmta, query_scores, second_derivatives
+from metarec.derivations.unrolled import (
+    batch_of,
+    flat_loss,
+    flat_start,
+    pnmta,
+    query_scores,
+    second_derivatives,
+)
 from metarec.layers.adaptation import Order, pointwise_loss
 from metarec.methods.pnmta import PNMTA
 from metarec.tasks.batch import TaskBatch

@@ -19,7 +19,16 @@ from torch.distributions import MultivariateNormal as Normal
 from torch.distributions import kl_divergence
 
 from metarec.derivations.check import Estimate, estimate, log_mean_exp, percent, text
-from metarec.derivations.linear_gaussian import Interactions, draw, log_evidence, log_likelihood, marginal, posterior, prior, simulate
+from metarec.derivations.linear_gaussian import (
+    Interactions,
+    draw,
+    log_evidence,
+    log_likelihood,
+    marginal,
+    posterior,
+    prior,
+    simulate,
+)
 from metarec.errors import ProtocolError
 
 # What a profile costs: Monte Carlo draws, users to average over, training steps of the shared encoder.

@@ -21,7 +21,16 @@ from metarec.data.schema import Schema
 from metarec.data.synthetic import synthetic
 from metarec.derivations.bilevel import relative
 from metarec.derivations.check import text
-from metarec.layers.adaptation import Order, adapt, adapt_mlp, adapt_path, first_layer, modulated_mlp, per_task, pointwise_loss
+from metarec.layers.adaptation import (
+    Order,
+    adapt,
+    adapt_mlp,
+    adapt_path,
+    first_layer,
+    modulated_mlp,
+    per_task,
+    pointwise_loss,
+)
 from metarec.layers.mlp import MLP, mlp_params, task_mlp
 from metarec.methods import initialised
 from metarec.methods.pnmta import PNMTA
