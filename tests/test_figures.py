@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +15,23 @@ import pandas as pd
 import pytest
 import torch
 from made_records import USERS, add, add_seeds
+from made_splits import judged, word
 from matplotlib.figure import Figure
 
+from metarec.claims.cells import pairs, parts, spread
+from metarec.claims.courses import Setting, point
+from metarec.claims.roles import Mean
+from metarec.claims.rules import each, every, inside
 from metarec.data import Schema, load
 from metarec.errors import RecordError
 from metarec.experiments import datasets as counting
 from metarec.experiments import execute, obtain
 from metarec.methods import make
+from metarec.papers.tanp.claims_figures import weighed
 from metarec.records import Record, Store
 from metarec.report import assignments, datasets, progress, sensitivity, style, tables, tanp_framework
-from metarec.report.claims import FAILS, HOLDS, NOISE, PENDING, decide
-from metarec.report.evidence import Ground, Place
-from metarec.report.gridrules import BestPoint, Flat, OnGrid, SmallerBetter
 from metarec.report.sensitivity import Sweep
+from metarec.show.words import FAILS, HOLDS, NOISE, PENDING
 from metarec.tasks import EpisodeTensors, make_episodes
 
 
@@ -144,7 +150,7 @@ def recorded() -> list[Record]:
 def test_the_recorded_counts_match_the_paper(recorded: list[Record]) -> None:
     frame = datasets.counts(recorded).frame.set_index(["dataset", "what"])
     for name in ("MovieLens-1M", "Last.FM"):
-        assert (frame.loc[name, "verdict"] == "matched").all()
+        assert (frame.loc[name, "verdict"] == "equal").all()
         assert (frame.loc[name, "paper"] == frame.loc[name, "ours"]).all()
     assert (frame.loc["Gowalla", "verdict"] == "not comparable").all()
 
@@ -211,9 +217,7 @@ def test_lengths_shade_the_window(recorded: list[Record]) -> None:
 
 # --- a grid and the rules about it
 
-HOME = Place("Grid", "tanp.made", "tanp/made", "lastfm-tanp")
 SWEEP = Sweep("k", (1.0, 2.0, 3.0), "k", held={"a": {"w": 0.5}, "b": {"w": 0.5}}, tuned={"a": 1.0, "b": 2.0})
-ABOUT: dict[str, Any] = {"metrics": ("P@10",), "places": ("Grid",), "beside": "tanp.floors"}
 
 
 def grid(
@@ -235,11 +239,6 @@ def grid(
     ]
 
 
-def decided(rule: OnGrid, records: list[Record], store: Store) -> Any:
-    ground = Ground(HOME, "published", "", records, store, ("Popularity",))
-    return decide(rule, {"Grid": ground})[""]
-
-
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store(tmp_path)
@@ -256,62 +255,76 @@ def test_along_takes_only_what_lies_on_the_sweep(store: Store) -> None:
         sensitivity.along(records[15:20], SWEEP, "P@10")
 
 
+K = Setting("options.k", (1.0, 2.0, 3.0), 1.0, "k", "k =")
+HELD: dict[str, dict[str, Any]] = {"a": {"options.w": 0.5}, "b": {"options.w": 0.5}}
+
+
+def against_others(method: str, best: float) -> list[tuple[Any, Any]]:
+    """One value of the grid against every other."""
+    at = {k: point(method, K, k, HELD[method]) for k in K.values}
+    return [(at[best], other) for k, other in at.items() if k != best]
+
+
+BEST = pairs(*against_others("a", 1.0), *against_others("b", 2.0), metrics=("P@10",))
+
+
 @pytest.mark.parametrize(
-    ("levels", "word"),
+    ("levels", "verdict"),
     [
         ({"a": (0.2, 0.1, 0.1), "b": (0.1, 0.2, 0.1)}, HOLDS),
         ({"a": (0.2, 0.1, 0.2), "b": (0.1, 0.2, 0.1)}, NOISE),  # a tie at the top
         ({"a": (0.2, 0.1, 0.1), "b": (0.3, 0.2, 0.1)}, FAILS),  # b does better elsewhere
     ],
 )
-def test_best_point(levels: dict[str, Any], word: str, store: Store) -> None:
-    finding = decided(BestPoint(sweeps=(SWEEP,), **ABOUT), grid(store, levels), store)
-    assert finding.verdict == word
-    assert "k = 1 over k = 2" in finding.evidence.replace("a, ", "")
-
-
-def test_best_point_of_one_method_leaves_the_other_alone(store: Store) -> None:
-    records = grid(store, {"a": (0.2, 0.1, 0.1), "b": (0.3, 0.2, 0.1)})
-    assert decided(BestPoint(sweeps=(SWEEP.only("a"),), **ABOUT), records, store).verdict == HOLDS
+def test_best_point(levels: dict[str, Any], verdict: str, store: Store) -> None:
+    found = judged(BEST, every, grid(store, levels), store)
+    assert found.verdict == verdict and len(found.frame) == 4
 
 
 def test_a_hole_in_the_grid_is_missing(store: Store) -> None:
     records = grid(store, {"a": (0.2, 0.1, 0.1), "b": (0.1, 0.2, 0.1)})
     holed = [r for r in records if not (r.method == "b" and r.options["k"] == 3.0)]
-    finding = decided(BestPoint(sweeps=(SWEEP,), **ABOUT), holed, store)
-    assert finding.verdict == PENDING and finding.missing == ("Grid: b at k = 3",)
-
-
-def test_the_best_of_a_model_level_with_popularity_proves_nothing(store: Store) -> None:
-    records = grid(store, {"a": (0.2, 0.1, 0.1), "b": (0.1, 0.2, 0.1)})
-    add_seeds(store, "Popularity", {"P@10": 0.2}, experiment="floors", seeds=1)
-    assert decided(BestPoint(sweeps=(SWEEP,), **ABOUT), records, store).verdict == NOISE
+    found = judged(BEST, every, holed, store)
+    assert found.verdict == PENDING and found.missing == ("b at k = 3",)
 
 
 @pytest.mark.parametrize(
-    ("levels", "word"),
+    ("levels", "verdict"),
     [
         ({"a": (0.2, 0.1, 0.0), "b": (0.2, 0.1, 0.0)}, HOLDS),
         ({"a": (0.2, 0.1, 0.0), "b": (0.0, 0.1, 0.2)}, NOISE),
         ({"a": (0.0, 0.1, 0.2), "b": (0.0, 0.1, 0.2)}, FAILS),
     ],
 )
-def test_smaller_is_better(levels: dict[str, Any], word: str, store: Store) -> None:
-    rule = SmallerBetter(sweeps=(SWEEP,), split={"k": (1.0, 3.0)}, **ABOUT)
-    assert decided(rule, grid(store, levels), store).verdict == word
+def test_smaller_is_better(levels: dict[str, Any], verdict: str, store: Store) -> None:
+    small, large = (Mean(tuple(point(m, K, k, HELD[m]) for m in "ab"), f"k = {k:g}") for k in (1.0, 3.0))
+    assert word(pairs((small, large), metrics=("P@10",)), every, grid(store, levels), store) == verdict
 
 
 @pytest.mark.parametrize(
-    ("levels", "scatter", "word"),
+    ("levels", "scatter", "verdict"),
     [
         ({"a": (0.1, 0.1, 0.1), "b": (0.2, 0.2, 0.2)}, 0.005, HOLDS),  # methods may differ, settings not
         ({"a": (0.1, 0.15, 0.1), "b": (0.2, 0.2, 0.2)}, 0.005, FAILS),
         ({"a": (0.1, 0.1, 0.1), "b": (0.2, 0.2, 0.2)}, 0.1, NOISE),  # too much scatter to tell
     ],
 )
-def test_flat(levels: dict[str, Any], scatter: float, word: str, store: Store) -> None:
-    rule = Flat(sweeps=(SWEEP,), bound=0.02, **ABOUT)
-    assert decided(rule, grid(store, levels, scatter), store).verdict == word
+def test_flat(levels: dict[str, Any], scatter: float, verdict: str, store: Store) -> None:
+    rule = partial(inside, high=0.02)
+    assert word(spread(K, HELD, "P@10"), rule, grid(store, levels, scatter), store) == verdict
+
+
+@pytest.mark.parametrize(("loss", "verdict"), [(0.01, HOLDS), (3e-7, NOISE)])
+def test_a_flat_course_proves_nothing_where_the_setting_changes_nothing(
+    loss: float, verdict: str, store: Store
+) -> None:
+    records = [
+        replace(r, terms={"cluster": -loss, "reconstruction": 0.1})
+        for r in grid(store, {"a": (0.1, 0.1, 0.1), "b": (0.2, 0.2, 0.2)}, 0.005)
+    ]
+    finder = parts(spread(K, HELD, "P@10"), weighed("cluster", K, HELD))
+    rule = each(partial(inside, high=0.02), partial(inside, low=0.001), controls=1)
+    assert word(finder, rule, records, store) == verdict
 
 
 def test_the_figure_has_every_seed_and_the_papers_point(store: Store) -> None:

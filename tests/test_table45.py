@@ -9,15 +9,16 @@ import numpy as np
 import pytest
 import torch
 
+from metarec.claims.ledger import Finding, decided
 from metarec.data import synthetic
 from metarec.experiments import modulators
 from metarec.experiments.cold_start import protocol
 from metarec.experiments.measured import Measurement
 from metarec.experiments.request import Request
+from metarec.papers.pnmta.claims import PAPER
 from metarec.records import Record, Store
 from metarec.report import table45
-from metarec.report.claims import UNTESTABLE
-from metarec.report.rules import FAILS, HOLDS, NOISE
+from metarec.show.words import FAILS, HOLDS, NOISE, UNTESTABLE
 
 RATINGS = synthetic(1, n_users=60, n_items=40, ratings_per_user=(14, 24))
 PLACE = Measurement(
@@ -53,10 +54,20 @@ def test_counts_are_those_of_the_fields(counted: list[Record]) -> None:
     assert ratio["E", "category"] == ratio["Eb", "category"] == n
 
 
-def test_table_4_fails_and_table_5_holds(counted: list[Record], tmp_path: Path) -> None:
-    found = table45.findings([*counted, *timed(1.1, 0.01)], Store(tmp_path))
-    assert found["P23"].verdict == FAILS and "E 6, Eb 6, C 1" in found["P23"].evidence
-    assert found["P24"].verdict == HOLDS and "4 of 4" in found["P24"].evidence
+CLAIMS = {c.id: c for c in PAPER.claims}
+
+
+def found(records: list[Record], claim: str, root: Path = Path()) -> Finding:
+    """The finding on MovieLens-1M's place, which planted ratings answer too."""
+    given = {"pnmta.table45": records}
+    every = decided(PAPER, [CLAIMS[claim]], Store(root), track="published", given=given)[claim]
+    return every["MovieLens-1M, Tables 4 and 5"]
+
+
+def test_table_4_fails_and_table_5_holds(counted: list[Record]) -> None:
+    p23, p24 = (found([*counted, *timed(1.1, 0.01)], claim) for claim in ("P23", "P24"))
+    assert p23.verdict == FAILS and "E 6, Eb 6, C 1" in p23.evidence
+    assert p24.verdict == HOLDS and "4 of 4" in p24.evidence
 
 
 def test_a_wrong_formula_would_be_seen(counted: list[Record]) -> None:
@@ -66,16 +77,17 @@ def test_a_wrong_formula_would_be_seen(counted: list[Record]) -> None:
         else r
         for r in counted
     ]
-    assert table45._table5(wrong)[0] == FAILS
+    assert found(wrong, "P24").verdict == FAILS
     right = [replace(r, metrics={**r.metrics, "printed": r.metrics["counted"]}) for r in counted]
-    assert table45._table4(right)[0] == HOLDS
+    assert found(right, "P23").verdict == HOLDS
 
 
 @pytest.mark.parametrize(
     ("ratio", "spread", "word"), [(1.1, 0.01, HOLDS), (1.5, 0.01, FAILS), (1.25, 0.3, NOISE)]
 )
 def test_time_is_judged_by_its_interval(ratio: float, spread: float, word: str) -> None:
-    assert table45._outer_loop(timed(ratio, spread))[0] == word
+    records = [replace(r, dataset="ml-1m") for r in timed(ratio, spread)]
+    assert found(records, "P26").verdict == word
 
 
 def test_ratio_is_taken_within_rounds() -> None:
@@ -90,13 +102,12 @@ def test_exponent_decides_on_the_cube() -> None:
         options = {"widths": [16, 64, 256]}
         return PLACE.record("multiply-adds, second order", RATINGS, options, counts)
 
-    assert table45._hessian([record(3.0)])[0] == HOLDS
-    assert table45._hessian([record(1.5)])[0] == FAILS
+    assert found([record(3.0)], "P25").verdict == HOLDS
+    assert found([record(1.5)], "P25").verdict == FAILS
 
 
-def test_planted_ratings_give_no_verdict_on_time(tmp_path: Path, counted: list[Record]) -> None:
-    found = table45.findings([*counted, *timed(1.1, 0.01)], Store(tmp_path))
-    assert found["P26"].verdict == UNTESTABLE
+def test_planted_ratings_give_no_verdict_on_time(counted: list[Record]) -> None:
+    assert found([*counted, *timed(1.1, 0.01)], "P26").verdict == UNTESTABLE
 
 
 def test_steps_of_all_methods_are_timed_on_the_same_batches() -> None:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from metarec.errors import RecordError
+from metarec.claims.ledger import Finding, decided
+from metarec.papers.pnmta.claims import PAPER
 from metarec.records import Record, Store
-from metarec.report import style, vectors, verdicts
-from metarec.report.claims import PENDING, UNTESTABLE, Finding
-from metarec.report.rules import FAILS, HOLDS, NOISE
+from metarec.report import style, vectors
+from metarec.show.claims import claims_table
+from metarec.show.words import FAILS, HOLDS, NOISE, PENDING, UNTESTABLE
 
 FLAT = [0.0, 0.001, -0.001, 0.002, -0.002]
 
@@ -55,8 +56,17 @@ def around(value: float) -> list[float]:
     return [value + f for f in FLAT]
 
 
+CLAIMS = {c.id: c for c in PAPER.claims}
+
+
+def found(records: Sequence[Record], claim: str, root: Path) -> Finding:
+    """The finding on a claim of Fig 8, from its records and those of the store."""
+    given = {"pnmta.fig8": records}
+    return decided(PAPER, [CLAIMS[claim]], Store(root), track="published", given=given)[claim][""]
+
+
 def decide(records: Sequence[Record], claim: str, root: Path) -> str:
-    return vectors.findings(records, Store(root))[claim].verdict
+    return found(records, claim, root).verdict
 
 
 def test_overlap_of_melu(tmp_path: Path) -> None:
@@ -73,13 +83,17 @@ def test_longer_training_of_melu(late: float, word: str, tmp_path: Path) -> None
 
 
 def test_pretraining_separates(tmp_path: Path) -> None:
-    records = made({vectors.PRETRAINED: around(0.2), vectors.CONTROL: around(0.3)})
-    found = vectors.findings(records, Store(tmp_path))["P41"]
-    assert found.verdict == HOLDS
-    assert "never trained: +0.300" in found.evidence and "without the age slice" in found.evidence
+    one = found(made({vectors.PRETRAINED: around(0.2)}), "P41", tmp_path)
+    assert one.verdict == HOLDS and "without the age slice" in one.evidence
     assert decide(made({vectors.PRETRAINED: around(0.2)}, p=0.3), "P41", tmp_path) == FAILS
     assert decide(made({vectors.PRETRAINED: around(-0.1)}), "P41", tmp_path) == FAILS
     assert decide(made({vectors.PRETRAINED: around(0.03)}), "P41", tmp_path) == NOISE
+
+
+def test_nothing_is_shown_where_an_untrained_encoder_separates_better(tmp_path: Path) -> None:
+    records = made({vectors.PRETRAINED: around(0.2), vectors.CONTROL: around(0.3)})
+    one = found(records, "P41", tmp_path)
+    assert one.verdict == NOISE and "never trained: +0.300" in one.evidence
 
 
 @pytest.mark.parametrize(("after", "word"), [(0.2, HOLDS), (0.17, HOLDS), (0.1, FAILS), (0.16, NOISE)])
@@ -96,19 +110,25 @@ def test_better_means_both(tmp_path: Path) -> None:
 
 
 def test_few_seeds_wait_and_planted_ratings_give_no_verdict(tmp_path: Path) -> None:
-    few = vectors.findings(made({vectors.LATE: [0.2, 0.2, 0.2]}), Store(tmp_path))["P39"]
-    assert (few.verdict, few.so_far, few.missing) == (PENDING, FAILS, ("2 more seeds",))
+    few = found(made({vectors.LATE: [0.2, 0.2, 0.2]}), "P39", tmp_path)
+    assert (few.verdict, few.missing) == (FAILS, ("MovieLens-1M, Fig 8: 2 more seeds",))
     planted = made({vectors.LATE: around(0.2)}, dataset="synthetic")
     assert decide(planted, "P39", tmp_path) == UNTESTABLE
 
 
-def test_every_claim_of_the_page_has_a_finding(tmp_path: Path) -> None:
-    findings = vectors.findings(made({vectors.LATE: around(0.2)}), Store(tmp_path))
-    frame = verdicts.table("pnmta/fig8-user-tsne", findings).frame
-    assert list(frame["claim"]) == ["P09", "P11", "P39", "P40", "P41", "P42", "P43", "P44"]
-    assert frame.set_index("claim").loc["P44", "verdict"] == PENDING
-    with pytest.raises(RecordError, match="P39"):
-        verdicts.table("pnmta/fig8-user-tsne", {"P09": Finding(PENDING), "P11": Finding(PENDING)})
+def test_every_claim_of_the_page_is_shown(tmp_path: Path) -> None:
+    shown = claims_table("pnmta/fig8-user-tsne", made({vectors.LATE: around(0.2)}), Store(tmp_path))
+    assert list(dict.fromkeys(shown.frame["claim"])) == [
+        "P09",
+        "P11",
+        "P39",
+        "P40",
+        "P41",
+        "P42",
+        "P43",
+        "P44",
+    ]
+    assert set(shown.frame.set_index("claim").loc["P44", ["here"]]) == {PENDING}
 
 
 @pytest.mark.parametrize(
@@ -120,10 +140,10 @@ def test_groups_are_those_that_chance_does_not_give(
     store = Store(tmp_path)
     for name, best in (("User vectors", vectors_best), ("Ratings", ratings_best)):
         for seed, f in enumerate(FLAT):
-            found = {"silhouette": best + f, "null": 0.2, "null mean": 0.1, "k": 2.0, "largest cluster": 0.9}
-            record = Record("pnmta", "clusters", "published", "ml-1m", name, {"rounds": 9}, seed, found)
+            scores = {"silhouette": best + f, "null": 0.2, "null mean": 0.1, "k": 2.0, "largest cluster": 0.9}
+            record = Record("pnmta", "clusters", "published", "ml-1m", name, {"rounds": 9}, seed, scores)
             store.add_all([replace(record, config_hash=name)])
-    p44 = vectors.findings(made({vectors.LATE: around(0.2)}), store)["P44"]
+    p44 = found(made({vectors.LATE: around(0.2)}), "P44", tmp_path)
     assert p44.verdict == word and "90, 90, 90, 90, 90 % of the users" in p44.evidence
     assert "0.900" in vectors.groups(store.read("pnmta", "clusters")).html
 
