@@ -401,8 +401,15 @@ def test_the_list_of_all_claims_leads_to_the_page_that_decides(
     shown = glance(store, papers=["tanp"], tracks=("published",))
     assert '<a href="book:notebooks/tanp/made#claim-x01">Home</a>' in shown.html and "a &lt; b" in shown.html
     assert "on a stand-in" in shown.html
-    counted = tally(shown.frame).loc[("tanp", "published")]
-    assert counted.to_dict() == {HOLDS: 1, PENDING: 1, UNTESTABLE: 1}
+    counted = tally(shown.frame)
+    assert counted.frame.loc[("tanp", "published")].to_dict() == {
+        HOLDS: 1,
+        FAILS: 0,
+        NOISE: 0,
+        UNTESTABLE: 1,
+        PENDING: 1,
+    }
+    assert "Made, published track" in counted.html
 
 
 def test_claims_load_nothing_that_trains() -> None:
