@@ -1,4 +1,4 @@
-"""Records and per-user metrics made up to order, for the tests of pages."""
+"""Records and per-user metrics made up to order, and specs that hold them, for the tests of claims and pages."""
 
 from __future__ import annotations
 
@@ -8,11 +8,18 @@ from typing import Any
 
 import numpy as np
 
+from metarec.runs.measured import Measured
 from metarec.runs.records import Record, digest
 from metarec.runs.store import Store
 
 USERS = 60
+TRACKS = ("published", "sound")
 COUNTED = ("users", "items", "ratings", "train tasks", "valid tasks", "test tasks", "test query ratings")
+
+
+def spec(name: str) -> Measured:
+    """A spec whose Records are those added to a store with `measure=name`; nothing measures it."""
+    return Measured(f"tanp.{name}", f"Made: {name}", lambda request: iter(()), TRACKS)
 
 
 def add(
@@ -25,6 +32,7 @@ def add(
     dataset: str = "lastfm-tanp",
     split: str = "split",
     options: Mapping[str, Any] | None = None,
+    measure: str = "made",
     **given: Any,
 ) -> Record:
     """Store one run whose per-user metrics are `scores`, `{metric: [users] or one value}`; its record."""
@@ -34,7 +42,8 @@ def add(
         "paper": "tanp",
         "track": track,
         "dataset": dataset,
-        "method": "item-mean",
+        "method": label,
+        "measure": measure,
         "options": chosen,
         "seed": seed,
         "metrics": {name: float(np.mean(v)) for name, v in users.items()},
@@ -43,7 +52,7 @@ def add(
         "counts": dict.fromkeys(COUNTED, 7),
         "selection": "last",
         "epochs": 3,
-        "config": digest([label, chosen, track, dataset]),
+        "config": digest([measure, label, chosen, track, dataset]),
         "versions": {"method item-mean": 1},
         "data_sha256": "ab" * 32,
         "device": "CPU",

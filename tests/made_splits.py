@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from made_records import USERS, add
+from made_records import USERS, add, spec
 
 from metarec.claims.cells import Finder
 from metarec.claims.ground import Ground, Place
@@ -14,7 +14,8 @@ from metarec.claims.rules import Rule
 from metarec.runs.records import Record
 from metarec.runs.store import Store
 
-HOME = Place("Home", "tanp.made", "tanp/made", "lastfm-tanp")
+MADE = spec("made")
+HOME = Place("Home", MADE, "tanp/made", "lastfm-tanp")
 BOOK = Paper("tanp", "Made", ())
 MAE = ("MAE",)
 
