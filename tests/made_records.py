@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from metarec.runs.store import Store
 
 USERS = 60
 TRACKS = ("published", "sound")
+Made = tuple[Record, dict[str, np.ndarray]]
 COUNTED = ("users", "items", "ratings", "train tasks", "valid tasks", "test tasks", "test query ratings")
 
 
@@ -22,8 +22,7 @@ def spec(name: str) -> Measured:
     return Measured(f"tanp.{name}", f"Made: {name}", lambda request: iter(()), TRACKS)
 
 
-def add(
-    store: Store,
+def made(
     label: str,
     scores: Mapping[str, Any],
     *,
@@ -34,11 +33,11 @@ def add(
     options: Mapping[str, Any] | None = None,
     measure: str = "made",
     **given: Any,
-) -> Record:
-    """Store one run whose per-user metrics are `scores`, `{metric: [users] or one value}`; its record."""
+) -> Made:
+    """One run, not stored yet, whose per-user metrics are `scores`, `{metric: [users] or one value}`."""
     users = {name: np.array(np.broadcast_to(v, USERS), float) for name, v in scores.items()}
     chosen = dict(options or {})
-    made: dict[str, Any] = {
+    about: dict[str, Any] = {
         "paper": "tanp",
         "track": track,
         "dataset": dataset,
@@ -59,9 +58,20 @@ def add(
         "finished": "2026-01-02T03:04:05+00:00",
         "libraries": {"torch": "2"},
     }
-    record = Record(**{**made, **given})
-    store.add(record, users)
-    return replace(record, label=label)
+    return Record(**{**about, **given}, label=label), users
+
+
+def add(store: Store, label: str, scores: Mapping[str, Any], **given: Any) -> Record:
+    """Store one run; its record."""
+    (record,) = keep(store, [made(label, scores, **given)])
+    return record
+
+
+def keep(store: Store, runs: Sequence[Made]) -> list[Record]:
+    """Store runs in one write; their records."""
+    records, users = zip(*runs, strict=True)
+    store.add_all(records, users)
+    return list(records)
 
 
 def add_seeds(
@@ -81,9 +91,8 @@ def add_seeds(
     own = np.random.default_rng([int(digest(label)[:6], 16)])
     personal = {m: own.normal(0, noise, USERS) for m in gains}
     personal = {m: v - v.mean() for m, v in personal.items()}
-    return [
-        add(
-            store,
+    runs = [
+        made(
             label,
             {m: base + level + g + personal[m] + wobble * own.normal() for m, g in gains.items()},
             seed=seed,
@@ -91,3 +100,4 @@ def add_seeds(
         )
         for seed in range(seeds)
     ]
+    return keep(store, runs)

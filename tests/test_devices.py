@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from metarec.report import devices
 
 from metarec.errors import RecordError
+from metarec.papers.pnmta import devices
 from metarec.runs.records import Record
 
 
 def runs(errors: list[float], device: str) -> list[Record]:
     return [
-        Record("pnmta", "table2", "sound", "ml-1m", "a", {}, seed, {"MAE": e}, device=device, epochs=3)
+        Record("pnmta", "sound", "ml-1m", "pnmta", {}, seed, {"MAE": e}, device=device, epochs=3, label="a")
         for seed, e in enumerate(errors)
     ]
 
@@ -38,7 +38,7 @@ def test_time_on_a_gpu_runs_from_the_first_start_to_the_last_record() -> None:
     for minute, end in (("first", "00:01:00"), ("second", "00:01:30")):
         pair = runs([0.7, 0.8], "NVIDIA H100 80GB")
         made += [
-            replace(r, method=minute, finished=f"2026-01-01T{end}+00:00", wall_seconds=30.0, replicas=2)
+            replace(r, label=minute, finished=f"2026-01-01T{end}+00:00", wall_seconds=30.0, replicas=2)
             for r in pair
         ]
     on_cpu = [replace(r, finished="2026-01-02T00:00:00+00:00") for r in runs([0.7], "CPU, x86_64")]
