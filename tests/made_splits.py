@@ -56,15 +56,15 @@ def word(cells: Finder, rule: Rule, records: list[Record], store: Store) -> str:
     return judged(cells, rule, records, store).verdict
 
 
-def curve(store: Store, method: str, errors: np.ndarray, split: str = "test") -> list[Record]:
+def curve(store: Store, method: str, errors: np.ndarray, split: str = "test", **given: Any) -> list[Record]:
     """One run a row of `errors`, its curve; it keeps the last epoch, with a query loss of a tenth."""
     found = []
     for seed, values in enumerate(errors):
         epochs = list(range(1, len(values) + 1))
         recorded = {"epoch": epochs, split: {"MAE": values.tolist()}, "query": [0.1] * len(epochs)}
         scores = {"MAE": level(seed), "MSE": level(seed) ** 2}
-        given = {"extra": {"curve": recorded}, "best_epoch": epochs[-1]}
-        found.append(made(method, scores, seed=seed, split=f"split {seed}", **given))
+        about = {"extra": {"curve": recorded}, "best_epoch": epochs[-1], **given}
+        found.append(made(method, scores, seed=seed, split=f"split {seed}", **about))
     return keep(store, found)
 
 

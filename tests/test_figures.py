@@ -1,8 +1,10 @@
-"""What the figures of TaNP's data, sensitivity and assignments are made of, and the rules about a grid."""
+"""What the figures of TaNP's data, sensitivity and assignments are made of, and the claims about a grid."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,23 +14,31 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from made_records import USERS, add, add_seeds
+from made_records import USERS, add_seeds, keep, made, spec
 from matplotlib.figure import Figure
-from metarec.report import assignments, datasets, sensitivity, tables
-from metarec.report.claims import FAILS, HOLDS, NOISE, PENDING, decide
-from metarec.report.evidence import Ground, Place
-from metarec.report.gridrules import BestPoint, Flat, OnGrid, SmallerBetter
-from metarec.report.sensitivity import Sweep
 
+from metarec.claims.cells import Finder, pairs, spread
+from metarec.claims.courses import Setting, point
+from metarec.claims.ground import Ground, Place
+from metarec.claims.ledger import Claim, Finding, Paper, decide
+from metarec.claims.roles import Mean
+from metarec.claims.rules import Rule, every, inside
 from metarec.data import Schema, load
 from metarec.errors import RecordError
 from metarec.methods import make
+from metarec.papers.tanp import assignments, filters, queries
 from metarec.papers.tanp import framework as tanp_framework
 from metarec.papers.tanp import table2 as counting
-from metarec.runs import execute, obtain
+from metarec.papers.tanp.tables import LASTFM
+from metarec.runs.execute import execute, obtain
+from metarec.runs.measured import Measurement, Request
+from metarec.runs.plan import Row, TableSpec
 from metarec.runs.records import Record
 from metarec.runs.store import Store
-from metarec.show import progress, style
+from metarec.show import progress, style, sweep_figure
+from metarec.show.sweep import Sweep, grid_table, means
+from metarec.show.table import paper_values
+from metarec.show.words import FAILS, HOLDS, NOISE, PENDING
 from metarec.tasks import EpisodeTensors, make_episodes
 
 
@@ -42,7 +52,11 @@ def styled() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def table2(tmp_path_factory: pytest.TempPathFactory) -> list[Record]:
-    return execute("tanp.table2", profile="quick", store=Store(tmp_path_factory.mktemp("table2")))
+    return execute(counting.SPEC, profile="quick", store=Store(tmp_path_factory.mktemp("table2"))).records
+
+
+def measurement(root: Path) -> Measurement:
+    return Measurement("tanp", "table2", Request("full", ("published",), 1, Store(root)))
 
 
 # --- Table 2: counting
@@ -68,7 +82,7 @@ def test_long_histories_get_bins_on_a_log_scale() -> None:
 
 def test_what_precision_gives_away_is_the_closed_form() -> None:
     splits = make_episodes(load("synthetic-implicit", n_users=80, n_items=70), "tanp")
-    _, shares, extra = counting.describe_episodes(splits)
+    _, shares, extra = queries.describe_episodes(splits)
     found = extra["query positives"]
     n_liked = np.repeat(found["value"], found["tasks"])
     assert len(n_liked) == len(splits.test)
@@ -85,7 +99,7 @@ def _support_labels(episodes: Any) -> list[np.ndarray]:
 
 def test_bounds_are_in_order_and_the_worst_order_hides_what_it_can() -> None:
     splits = make_episodes(load("synthetic-implicit", n_users=80, n_items=70), "tanp")
-    found = counting.bounds(splits)
+    found = queries.bounds(splits)
     for name, perfect in found["Perfect order"].items():
         assert found["Worst order"][name] <= found["Random ranker"][name] <= perfect
         assert found["Worst order"][name] <= found["Popularity"][name] <= perfect
@@ -112,25 +126,25 @@ def test_gowalla_rules_count_users_places_and_rows(tmp_path: Path) -> None:
     (place / "train.txt").write_text("0 5 6\n1 5\n", encoding="utf-8")
     many = " ".join(str(item) for item in range(20))
     (place / "test.txt").write_text(f"0 {many}\n1 7\n", encoding="utf-8")
-    whole, *rules = counting.gowalla_candidates(tmp_path)
+    whole, *rules = filters.gowalla_candidates(measurement(tmp_path), tmp_path)
     assert (whole.counts["users"], whole.counts["items"], whole.counts["positives"]) == (2, 20, 24)
     assert [r.counts["users"] for r in rules] == [1, 1, 1]
     assert all(r.counts["ratings"] == 40 for r in rules)
 
 
 @pytest.mark.realdata
-def test_real_counts_are_the_papers(real_home: Path) -> None:
-    made = counting.lastfm_steps(real_home)
-    assert [r.counts["ratings"] for r in made] == [92834, 21173, 42346, 42346]
-    assert made[2].counts["rows as shipped"] == 1
-    near = counting.gowalla_candidates(real_home)
+def test_real_counts_are_the_papers(real_home: Path, tmp_path: Path) -> None:
+    steps = filters.lastfm_steps(measurement(tmp_path), real_home)
+    assert [r.counts["ratings"] for r in steps] == [92834, 21173, 42346, 42346]
+    assert steps[2].counts["rows as shipped"] == 1
+    near = filters.gowalla_candidates(measurement(tmp_path), real_home)
     assert near[1].counts["users"] == 2692  # exactly the paper's, while the other two counts are not
 
 
 def test_counting_is_repeatable_and_replaces_itself(tmp_path: Path, table2: list[Record]) -> None:
     store = Store(tmp_path)
-    execute("tanp.table2", profile="quick", store=store)
-    again = execute("tanp.table2", profile="quick", store=store)
+    execute(counting.SPEC, profile="quick", store=store)
+    again = execute(counting.SPEC, profile="quick", store=store).records
     assert [r.key for r in again] == [r.key for r in table2]
     assert len(store.read("tanp", "table2")) == len(table2)
     assert [(r.counts, r.metrics, r.extra) for r in again] == [(r.counts, r.metrics, r.extra) for r in table2]
@@ -141,29 +155,29 @@ def test_counting_is_repeatable_and_replaces_itself(tmp_path: Path, table2: list
 
 @pytest.fixture(scope="module")
 def recorded() -> list[Record]:
-    return obtain("tanp.table2")[0]
+    return obtain(counting.SPEC)[0]
 
 
 def test_the_recorded_counts_match_the_paper(recorded: list[Record]) -> None:
-    frame = datasets.counts(recorded).frame.set_index(["dataset", "what"])
+    frame = counting.counts(recorded).frame.set_index(["dataset", "what"])
     for name in ("MovieLens-1M", "Last.FM"):
-        assert (frame.loc[name, "verdict"] == "matched").all()
+        assert (frame.loc[name, "verdict"] == "equal").all()
         assert (frame.loc[name, "paper"] == frame.loc[name, "ours"]).all()
     assert (frame.loc["Gowalla", "verdict"] == "not comparable").all()
 
 
 def test_the_recorded_episodes_are_those_of_the_archive(recorded: list[Record]) -> None:
-    found = datasets.find(recorded, "episodes", n_support=20).counts
-    assert [found[f"{part} tasks"] for part in datasets.SPLITS] == [248, 35, 66]
+    found = queries.find(recorded, "episodes", n_support=20).counts
+    assert [found[f"{part} tasks"] for part in queries.SPLITS] == [248, 35, 66]
 
 
 def test_planted_counts_stand_beside_and_are_compared_with_nothing(table2: list[Record]) -> None:
-    shown = datasets.counts(table2)
+    shown = counting.counts(table2)
     assert set(shown.frame["verdict"]) == {"not run"}
     assert "synthetic-implicit" in shown.html
 
 
-@pytest.mark.parametrize("show", [datasets.steps, datasets.near_misses, datasets.episodes, datasets.gifts])
+@pytest.mark.parametrize("show", [filters.steps, filters.near_misses, queries.episodes, queries.gifts])
 def test_every_table_is_one_that_assistive_software_can_read(
     show: Callable[[list[Record]], Any], recorded: list[Record]
 ) -> None:
@@ -172,14 +186,14 @@ def test_every_table_is_one_that_assistive_software_can_read(
 
 
 def test_steps_need_the_real_files(table2: list[Record]) -> None:
-    assert "full profile" in datasets.steps(table2).html
+    assert "full profile" in filters.steps(table2).html
 
 
 def test_a_missing_or_ambiguous_record_is_named(recorded: list[Record]) -> None:
     with pytest.raises(RecordError, match="0 records of 'nothing'"):
-        datasets.find(recorded, "nothing")
+        queries.find(recorded, "nothing")
     with pytest.raises(RecordError, match="3 records of 'episodes'"):
-        datasets.find(recorded, "episodes")
+        queries.find(recorded, "episodes")
 
 
 def labelled(fig: Figure) -> None:
@@ -193,9 +207,9 @@ def labelled(fig: Figure) -> None:
 def test_room_draws_the_paper_only_where_it_compares(
     prefix: str, recorded: list[Record], table2: list[Record]
 ) -> None:
-    paper = tables.paper_values("tanp_table4_lastfm")
+    paper = paper_values("tanp_table4_lastfm")
     for records, real in ((recorded, True), (table2, False)):
-        fig = datasets.room(records, paper, prefix=prefix)
+        fig = queries.room(records, prefix=prefix)
         labelled(fig)
         rings = [line for line in fig.axes[0].lines if line.get_label() == "best printed in Table 4"]
         assert len(rings) == (3 if real and not prefix else 0)
@@ -205,58 +219,65 @@ def test_room_draws_the_paper_only_where_it_compares(
 
 
 def test_lengths_shade_the_window(recorded: list[Record]) -> None:
-    fig = datasets.lengths(recorded, {"ml-1m": (40, 200), "lastfm-tanp": (30, 200)})
+    fig = counting.lengths(recorded, {"ml-1m": (40, 200), "lastfm-tanp": (30, 200)})
     labelled(fig)
     titles = [ax.get_title(loc="left") for ax in fig.axes]
     assert titles == ["MovieLens-1M\nkept: 40 to 200", "Last.FM\nkept: 30 to 200", "Gowalla"]
     assert [ax.get_xscale() for ax in fig.axes] == ["log", "linear", "log"]
 
 
-# --- a grid and the rules about it
+# --- a grid and the claims about it
 
-HOME = Place("Grid", "tanp.made", "tanp/made", "lastfm-tanp")
-SWEEP = Sweep("k", (1.0, 2.0, 3.0), "k", held={"a": {"w": 0.5}, "b": {"w": 0.5}}, tuned={"a": 1.0, "b": 2.0})
-ABOUT: dict[str, Any] = {"metrics": ("P@10",), "places": ("Grid",), "beside": "tanp.floors"}
+K = Setting("options.k", (1.0, 2.0, 3.0), 2.0, "k", "k =")
+HELD = {name: {"options.w": 0.5} for name in "ab"}
+FLOORS = spec("floors")
+HOME = Place("Grid", spec("made"), "tanp/made", "lastfm-tanp", floors=FLOORS)
+BOOK = Paper("tanp", "Made", ())
 
 
 def grid(
-    store: Store, levels: Mapping[str, tuple[float, float, float]], scatter: float = 0.02
-) -> list[Record]:
+    levels: Mapping[str, tuple[float, float, float]], scatter: float = 0.02
+) -> list[tuple[Record, dict[str, np.ndarray]]]:
     """Five seeds of each method's P@10 at k = 1, 2, 3: 0.6, a gain, and noise of user, setting and seed."""
     rng = np.random.default_rng(0)
     return [
-        add(
-            store,
+        made(
             method,
             {"P@10": 0.6 + gain + scatter * rng.normal(size=USERS)},
             seed=seed,
             options={"k": k, "w": 0.5},
         )
         for method, gains in levels.items()
-        for k, gain in zip((1.0, 2.0, 3.0), gains, strict=True)
+        for k, gain in zip(K.values, gains, strict=True)
         for seed in range(5)
     ]
 
 
-def decided(rule: OnGrid, records: list[Record], store: Store) -> Any:
+def at(method: str, value: float) -> Any:
+    return point(method, K, value, HELD[method])
+
+
+def best(**values: float) -> Finder:
+    """Each method at the value found best against every other value, as T21 to T23 compare them."""
+    sides = [(at(m, v), at(m, other)) for m, v in values.items() for other in K.values if other != v]
+    return pairs(*sides, metrics=("P@10",))
+
+
+def smaller() -> Finder:
+    """The mean of both methods at the smallest value against that at the largest, as in T24."""
+    ends = [Mean(tuple(at(m, v) for m in "ab"), f"k = {v:g}") for v in (1.0, 3.0)]
+    return pairs((ends[0], ends[1]), metrics=("P@10",))
+
+
+def decided(finder: Finder, rule: Rule, records: list[Record], store: Store) -> Finding:
     ground = Ground(HOME, "published", "", records, store, ("Popularity",))
-    return decide(rule, {"Grid": ground})[""]
+    one = Claim("X01", "", "", "", ("tanp/made",), "", "", (HOME,), finder, rule)
+    return decide(one, {"Grid": ground}, BOOK)[""]
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store(tmp_path)
-
-
-def test_along_takes_only_what_lies_on_the_sweep(store: Store) -> None:
-    records = grid(store, {"a": (0.0, 0.1, 0.2)})
-    records += add_seeds(store, "a", {"P@10": 0.9}, options={"k": 2.0, "w": 9.0})  # another weight
-    records += add_seeds(store, "a", {"P@10": 0.9}, options={"k": 7.0, "w": 0.5})  # off the grid
-    frame = sensitivity.along(records, SWEEP, "P@10")
-    assert frame.groupby("value")["seed"].nunique().tolist() == [5, 5, 5]
-    assert frame.groupby("value")["score"].mean().round(2).tolist() == [0.6, 0.7, 0.8]
-    with pytest.raises(RecordError, match="no record lies on the grid"):
-        sensitivity.along(records[15:20], SWEEP, "P@10")
 
 
 @pytest.mark.parametrize(
@@ -268,27 +289,27 @@ def test_along_takes_only_what_lies_on_the_sweep(store: Store) -> None:
     ],
 )
 def test_best_point(levels: dict[str, Any], word: str, store: Store) -> None:
-    finding = decided(BestPoint(sweeps=(SWEEP,), **ABOUT), grid(store, levels), store)
+    finding = decided(best(a=1.0, b=2.0), every, keep(store, grid(levels)), store)
     assert finding.verdict == word
-    assert "k = 1 over k = 2" in finding.evidence.replace("a, ", "")
+    assert "a, k = 1" in finding.evidence and "a, k = 2" in finding.evidence
 
 
 def test_best_point_of_one_method_leaves_the_other_alone(store: Store) -> None:
-    records = grid(store, {"a": (0.2, 0.1, 0.1), "b": (0.3, 0.2, 0.1)})
-    assert decided(BestPoint(sweeps=(SWEEP.only("a"),), **ABOUT), records, store).verdict == HOLDS
+    records = keep(store, grid({"a": (0.2, 0.1, 0.1), "b": (0.3, 0.2, 0.1)}))
+    assert decided(best(a=1.0), every, records, store).verdict == HOLDS
 
 
 def test_a_hole_in_the_grid_is_missing(store: Store) -> None:
-    records = grid(store, {"a": (0.2, 0.1, 0.1), "b": (0.1, 0.2, 0.1)})
-    holed = [r for r in records if not (r.method == "b" and r.options["k"] == 3.0)]
-    finding = decided(BestPoint(sweeps=(SWEEP,), **ABOUT), holed, store)
+    records = keep(store, grid({"a": (0.2, 0.1, 0.1), "b": (0.1, 0.2, 0.1)}))
+    holed = [r for r in records if not (r.label == "b" and r.options["k"] == 3.0)]
+    finding = decided(best(a=1.0, b=2.0), every, holed, store)
     assert finding.verdict == PENDING and finding.missing == ("Grid: b at k = 3",)
 
 
 def test_the_best_of_a_model_level_with_popularity_proves_nothing(store: Store) -> None:
-    records = grid(store, {"a": (0.2, 0.1, 0.1), "b": (0.1, 0.2, 0.1)})
-    add_seeds(store, "Popularity", {"P@10": 0.2}, experiment="floors", seeds=1)
-    assert decided(BestPoint(sweeps=(SWEEP,), **ABOUT), records, store).verdict == NOISE
+    records = keep(store, grid({"a": (0.2, 0.1, 0.1), "b": (0.1, 0.2, 0.1)}))
+    add_seeds(store, "Popularity", {"P@10": 0.2}, measure="floors", seeds=1)
+    assert decided(best(a=1.0, b=2.0), every, records, store).verdict == NOISE
 
 
 @pytest.mark.parametrize(
@@ -300,8 +321,7 @@ def test_the_best_of_a_model_level_with_popularity_proves_nothing(store: Store) 
     ],
 )
 def test_smaller_is_better(levels: dict[str, Any], word: str, store: Store) -> None:
-    rule = SmallerBetter(sweeps=(SWEEP,), split={"k": (1.0, 3.0)}, **ABOUT)
-    assert decided(rule, grid(store, levels), store).verdict == word
+    assert decided(smaller(), every, keep(store, grid(levels)), store).verdict == word
 
 
 @pytest.mark.parametrize(
@@ -313,15 +333,38 @@ def test_smaller_is_better(levels: dict[str, Any], word: str, store: Store) -> N
     ],
 )
 def test_flat(levels: dict[str, Any], scatter: float, word: str, store: Store) -> None:
-    rule = Flat(sweeps=(SWEEP,), bound=0.02, **ABOUT)
-    assert decided(rule, grid(store, levels, scatter), store).verdict == word
+    records = keep(store, grid(levels, scatter))
+    assert decided(spread(K, HELD, "P@10"), partial(inside, high=0.02), records, store).verdict == word
+
+
+GRID = TableSpec("tanp.made", "Made grid", (LASTFM,), (Row("a"), Row("b")), prefix={"sound": "std:"})
+SWEEP = Sweep(K, ("a", "b"), "P@10", held=HELD, tuned={"a": 1.0}, printed={"Last.FM": {"a": 63.0}})
+
+
+def test_a_sweep_takes_only_what_lies_on_it(store: Store) -> None:
+    on = keep(store, grid({"a": (0.0, 0.1, 0.2)}))
+    off = add_seeds(store, "a", {"P@10": 0.9}, options={"k": 2.0, "w": 9.0})  # another weight
+    off += add_seeds(store, "a", {"P@10": 0.9}, options={"k": 7.0, "w": 0.5})  # off the grid
+    frame = means(on + off, SWEEP, GRID, track="published")
+    assert frame.groupby("value")["seed"].nunique().tolist() == [5, 5, 5]
+    assert frame.groupby("value")["score"].mean().round(2).tolist() == [0.6, 0.7, 0.8]
+    with pytest.raises(RecordError, match="no published record of tanp.made varies k"):
+        means(off, SWEEP, GRID, track="published")
+
+
+def test_a_diverged_run_has_no_score_along_a_sweep(store: Store) -> None:
+    k = [made("a", {"MAE": 1e9 if (k, s) == (2, 1) else 0.7 + k / 10}, seed=s, options={"k": k, "w": 0.5})
+         for k in (1.0, 2.0) for s in range(3)]  # fmt: skip
+    frame = means(keep(store, k), replace(SWEEP, metric="MAE"), GRID, track="published")
+    scores = {v: own.dropna().round(2).tolist() for v, own in frame.groupby("value")["score"]}
+    assert scores == {1.0: [0.8] * 3, 2.0: [0.9] * 2}
 
 
 def test_the_figure_has_every_seed_and_the_papers_point(store: Store) -> None:
-    records = grid(store, {"a": (0.0, 0.1, 0.2), "b": (0.1, 0.1, 0.1)})
-    floors = add_seeds(store, "Popularity", {"P@10": 0.05}, experiment="floors", seeds=1)
-    axes = {"published": ("P@10", "P@10"), "sound": ("std:P@10", "standard P@10")}
-    fig = sensitivity.sensitivity(records, [SWEEP], axes, floors=floors, paper={"a": 63.0})
+    records = keep(store, grid({"a": (0.0, 0.1, 0.2), "b": (0.1, 0.1, 0.1)}))
+    floors = add_seeds(store, "Popularity", {"P@10": 0.05}, measure="floors", seeds=1)
+    names = {"published": "P@10", "sound": "standard P@10"}
+    fig = sweep_figure.grid(records, [SWEEP], GRID, names=names, floors=floors)
     assert len(fig.axes) == 1, "there is no record of the sound track"
     labelled(fig)
     ax = fig.axes[0]
@@ -330,8 +373,9 @@ def test_the_figure_has_every_seed_and_the_papers_point(store: Store) -> None:
     (level,) = [line.get_ydata()[0] for line in ax.lines if line.get_label() == "popularity"]
     assert level == 100 * floors[0].metrics["P@10"]
     (ring,) = [line for line in ax.lines if str(line.get_label()).startswith("printed")]
-    assert ring.get_ydata()[0] == 63.0
-    assert sensitivity.table(records, [SWEEP], axes, track="published").html.count("±") == 6
+    assert np.ravel(ring.get_ydata()).tolist() == [63.0] and np.ravel(ring.get_xdata())[0] < 0.5
+    shown = grid_table(records, [SWEEP], GRID, track="published", name="P@10")
+    assert shown.html.count("±") == 6
 
 
 # --- assignments

@@ -123,7 +123,10 @@ def test_compiling_pays_after_as_many_steps_as_save_its_time() -> None:
         costs.Benchmark(ABOUT, [{**row, "compiled_seconds": [after] * 3}], 1.0) for after in (0.002, 0.006)
     ]
     assert costs_shown.compiled(measured[:1]).frame["pays_after"].tolist() == [10_000]
-    assert "10,000" in costs_shown.compiled(measured[:1]).html and "never" in costs_shown.compiled(measured[1:]).html
+    assert (
+        "10,000" in costs_shown.compiled(measured[:1]).html
+        and "never" in costs_shown.compiled(measured[1:]).html
+    )
 
 
 @pytest.mark.parametrize("machines", [1, 2])
