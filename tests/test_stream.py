@@ -35,7 +35,7 @@ def episodes(user: np.ndarray, item: np.ndarray, label: np.ndarray) -> Episodes:
 def worth(data: Episodes, users: int, seed: int = 0) -> dict[str, float]:
     with initialised(seed):
         method = MAMLPT(Schema.of(data.ratings), d=3, hidden=(4,), epochs=0)
-    return stream.worth(method, data, users=users, seed=seed)
+    return stream.gradient_worth(method, data, users=users, seed=seed)
 
 
 def test_copies_are_worth_one_row() -> None:
@@ -60,7 +60,7 @@ def test_streams_are_runs_of_users_and_their_rows_shuffled() -> None:
     rng = np.random.default_rng(2)
     user = np.repeat(np.arange(40), ROWS)
     data = episodes(user, rng.integers(0, 9, len(user)), rng.normal(3, 1, len(user)))
-    found = {name: np.array(place) for name, place in stream.streams(data).items()}
+    found = {name: np.array(place) for name, place in stream.first_rows(data).items()}
     changes = {name: int((np.diff(place) != 0).sum()) for name, place in found.items()}
     assert changes["tasks"] == stream.SHOWN // ROWS - 1
     assert changes["shuffled"] > 0.9 * stream.SHOWN
