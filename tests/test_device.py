@@ -16,13 +16,14 @@ from torch import Generator, Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from benchmarks import cases as benchmark
 from benchmarks.cases import TINY, LoopRun, cases
 from metarec.data import Schema
 from metarec.methods import METHODS, Method, make
 from metarec.tasks import EpisodeTensors
+from metarec.training import step
 from metarec.training.feed import Feed
 from metarec.training.predict import predict
-from metarec.training import step
 from metarec.training.stack import Stack
 from metarec.training.step import Stepper
 
@@ -104,7 +105,8 @@ def test_the_watch_objects_to_the_host_and_to_reading_a_number() -> None:
 
 
 @pytest.mark.parametrize("case", cases(), ids=lambda case: case.model)
-def test_the_loops_of_the_benchmark_run_on_another_device(case: Any) -> None:
+def test_the_loops_of_the_benchmark_run_on_another_device(case: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(benchmark, "BATCH", 4)
     ratings, splits = case.data(TINY.shrink)
     for kind in case.loops:
         run = LoopRun(case, kind, ratings, splits, DEVICE)

@@ -348,7 +348,7 @@ def test_a_sweep_takes_only_what_lies_on_it(store: Store) -> None:
     frame = means(on + off, SWEEP, GRID, track="published")
     assert frame.groupby("value")["seed"].nunique().tolist() == [5, 5, 5]
     assert frame.groupby("value")["score"].mean().round(2).tolist() == [0.6, 0.7, 0.8]
-    with pytest.raises(RecordError, match="no published record of tanp.made varies k"):
+    with pytest.raises(RecordError, match=r"no published record of tanp\.made varies k"):
         means(off, SWEEP, GRID, track="published")
 
 

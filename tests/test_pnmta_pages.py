@@ -188,7 +188,7 @@ def test_a_figure_along_a_setting_shows_each_data_set_that_ran(
     level_at = np.mean([r.metrics["MAE"] for r in records if (r.label, r.varied["d"]) == ("PNMTA", 16)])
     assert courses.mean(own, "PNMTA", 16, "MovieLens-1M") == f"{level_at:.4f}"
     assert courses.mean(own, "PNMTA", 16, "Book-Crossing") == "–"
-    with pytest.raises(RecordError, match="no sound record of pnmta.fig7 varies"):
+    with pytest.raises(RecordError, match=r"no sound record of pnmta\.fig7 varies"):
         courses.table(page(FIG7, records, store))
 
 
