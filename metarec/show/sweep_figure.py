@@ -126,16 +126,8 @@ def _methods(
         ax.plot(dots, kept["score"], ".", color=look["color"], alpha=0.45, markersize=3.5, zorder=2)
         if method in printed and own["compares"].all():
             at = x[sweep.tuned.get(method, sweep.setting.default)]
-            ring: dict[str, Any] = {
-                "mfc": "none",
-                "mec": style.ROLES["paper"],
-                "mew": 1.8,
-                "ms": 9,
-                "ls": "none",
-            }
-            ax.plot(
-                at, printed[method], look["marker"], **ring, clip_on=False, label=sweep.printed_as, zorder=4
-            )
+            look_of_paper = {**_RING, "label": sweep.printed_as, "zorder": 4}
+            ax.plot(at, printed[method], look["marker"], **look_of_paper)
             rings.append(printed[method])
         points += [Point(x[v], s.mean, s.low, s.high, look["color"]) for v, s in spots.items()]
     return points, rings

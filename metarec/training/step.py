@@ -173,6 +173,7 @@ def _schedule(optimiser: torch.optim.Adam, stage: Stage) -> ReduceLROnPlateau | 
     if stage.plateau is None:
         return None
     p = stage.plateau
-    given = {"factor": p.factor, "patience": p.patience, "min_lr": p.least}
     # Any gain is one. A relative threshold would take an equal score below zero for a better one.
-    return ReduceLROnPlateau(optimiser, "max", threshold=0.0, **given)
+    return ReduceLROnPlateau(
+        optimiser, "max", factor=p.factor, patience=p.patience, threshold=0.0, min_lr=p.least
+    )
