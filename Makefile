@@ -41,9 +41,21 @@ book: $(STAMP) ## build the book into _build/html, from the outputs stored in th
 	$(BIN)/jupyter-book build . -W -n --keep-going
 	@echo "The book: $(CURDIR)/_build/html/index.html"
 
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/pytest -n $(TEST_JOBS) --dist loadfile
+BROWSER = tests/test_site.py
+QUICK = tests/test_notebooks.py
+
+.PHONY: unit
+unit: $(STAMP) ## the tests of the package alone: no book, no notebook, no browser
+	$(PYTEST) tests $(addprefix --ignore ,$(BROWSER) $(QUICK) tests/test_pages.py)
+
+.PHONY: test-site
+test-site: book ## the built pages in a browser
+	$(PYTEST) $(BROWSER)
+
 .PHONY: test
-test: lint book ## every check: lint, types, the book, unit tests, the site in a browser, the notebooks
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(TEST_JOBS) --dist loadfile --nbval --nbval-current-env \
+test: lint book ## every check: lint, types, the book, all tests, the site in a browser, the notebooks
+	$(PYTEST) --nbval --nbval-current-env \
 		--nbval-sanitize-with tests/nbval_sanitize.cfg tests $(wildcard notebooks)
 
 .PHONY: lint

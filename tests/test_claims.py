@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from made_records import add, add_seeds
 from made_splits import BOOK, HOME, claim, ground, judged
+from metarec.report.tanp import TABLE3, TABLE4, TABLE5
 
 from metarec.claims.__main__ import main
 from metarec.claims.cells import best, largest, pairs, parts, scale_of
@@ -25,7 +26,6 @@ from metarec.claims.rules import every, mean, no_gain, ranked, reaches
 from metarec.claims.scatter import log_spread, steadier
 from metarec.errors import RecordError
 from metarec.papers.tanp import claims as tanp
-from metarec.report.tanp import TABLE3, TABLE4, TABLE5
 from metarec.runs.store import Store
 from metarec.show.claims import claims_of, claims_table, glance, tally
 from metarec.show.words import FAILS, HOLDS, NOISE, PENDING, UNTESTABLE

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from made_records import add
 from made_splits import HERE, HOME, curve, falling, ground, level, runs, word
+from metarec.report import statistics as st
 from metarec.report.cellrules import (
     AboutEqual,
     AtLeast,
@@ -22,9 +23,11 @@ from metarec.report.cellrules import (
     first_refutes,
     over,
 )
+from metarec.report.claims import FAILS, HOLDS, NOISE, PENDING, decide
 from metarec.report.contrasts import Combination, Curve, OfCurve, Setting, Zero, log_jitter, settled, slope_of
 from metarec.report.evidence import Cells, Ground, Method
 from metarec.report.gridrules import Flat
+from metarec.report.layout import select
 from metarec.report.rankrules import (
     Average,
     Champion,
@@ -38,12 +41,9 @@ from metarec.report.rankrules import (
 )
 from metarec.report.rules import AllCells, Comparable, Magnitude
 from metarec.report.samples import aligned
+from metarec.report.sensitivity import Sweep
 from metarec.report.timerules import Cheaper
 
-from metarec.report import statistics as st
-from metarec.report.claims import FAILS, HOLDS, NOISE, PENDING, decide
-from metarec.report.layout import select
-from metarec.report.sensitivity import Sweep
 from metarec.runs.records import Record
 from metarec.runs.store import Store
 

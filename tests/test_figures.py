@@ -14,17 +14,17 @@ import pytest
 import torch
 from made_records import USERS, add, add_seeds
 from matplotlib.figure import Figure
+from metarec.report import assignments, datasets, sensitivity, tables
+from metarec.report.claims import FAILS, HOLDS, NOISE, PENDING, decide
 from metarec.report.evidence import Ground, Place
 from metarec.report.gridrules import BestPoint, Flat, OnGrid, SmallerBetter
+from metarec.report.sensitivity import Sweep
 
 from metarec.data import Schema, load
 from metarec.errors import RecordError
 from metarec.methods import make
 from metarec.papers.tanp import framework as tanp_framework
 from metarec.papers.tanp import table2 as counting
-from metarec.report import assignments, datasets, sensitivity, tables
-from metarec.report.claims import FAILS, HOLDS, NOISE, PENDING, decide
-from metarec.report.sensitivity import Sweep
 from metarec.runs import execute, obtain
 from metarec.runs.records import Record
 from metarec.runs.store import Store

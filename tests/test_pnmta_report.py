@@ -13,12 +13,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from made_splits import curve, falling, level, runs
-
-from metarec.errors import RecordError
-from metarec.papers.pnmta.tables import ENCODERS, PREDICTORS
 from metarec.report import claims, courses, modulators, pnmta, tables
 from metarec.report.claims import PENDING, UNTESTABLE
 from metarec.report.pnmta_names import PLACES, PRINTED, names_of
+
+from metarec.errors import RecordError
+from metarec.papers.pnmta.tables import ENCODERS, PREDICTORS
 from metarec.runs.records import Record
 from metarec.runs.store import Store
 from metarec.show import curves as gaps

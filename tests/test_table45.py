@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from metarec.report import table45
+from metarec.report.claims import UNTESTABLE
 from metarec.report.rules import FAILS, HOLDS, NOISE
 
 from metarec.data import synthetic
 from metarec.papers.pnmta import table45 as modulators
 from metarec.papers.pnmta.protocol import protocol
-from metarec.report import table45
-from metarec.report.claims import UNTESTABLE
 from metarec.runs.measured import Measurement
 from metarec.runs.plan import Request
 from metarec.runs.records import Record

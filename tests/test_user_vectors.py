@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from metarec.report import vectors, verdicts
+from metarec.report.claims import PENDING, UNTESTABLE, Finding
 from metarec.report.rules import FAILS, HOLDS, NOISE
 
 from metarec.errors import RecordError
-from metarec.report import vectors, verdicts
-from metarec.report.claims import PENDING, UNTESTABLE, Finding
 from metarec.runs.records import Record
 from metarec.runs.store import Store
 from metarec.show import style

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -235,13 +234,9 @@ def data_home() -> Path:
     chosen = os.environ.get("METAREC_DATA")
     if chosen:
         return Path(chosen).expanduser()
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "metarec"
+    import pooch  # here, so that training where METAREC_DATA is set does not need it
+
+    return Path(pooch.os_cache("metarec"))
 
 
 def source(name: str) -> Source:

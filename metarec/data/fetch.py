@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import stat
 import tempfile
 import zipfile
@@ -80,19 +79,23 @@ def unpack(archive: Path, target: Path, inside: str = "") -> None:
             broken = pack.testzip()
             if broken:
                 raise DataError(f"{archive.name}: {broken} is damaged; fetch the archive again.")
-            for member in members:
-                path = PurePosixPath(member.filename)
-                if inside and path.parts[0] != inside:
-                    continue
-                goal = target.joinpath(*path.parts[1 if inside else 0 :])
-                goal.parent.mkdir(parents=True, exist_ok=True)
-                with pack.open(member) as read, open(goal, "wb") as write:
-                    shutil.copyfileobj(read, write)
+            wanted = [m.filename for m in members if not inside or _folder(m) == inside]
+        import pooch  # here, so that running experiments does not need it
+
+        with tempfile.TemporaryDirectory(dir=target.parent) as work:
+            pooch.get_logger().setLevel("WARNING")
+            pooch.Unzip(members=wanted, extract_dir=work)(str(archive), "download", None)
+            _put(Path(work) / inside, target)
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
         raise DataError(
             f"{archive.name}: not a whole zip archive ({error}); the download was cut short or is "
             "another file, fetch it again."
         ) from error
+
+
+def _folder(member: zipfile.ZipInfo) -> str:
+    """The outermost folder of a member's name."""
+    return PurePosixPath(member.filename).parts[0] if PurePosixPath(member.filename).parts else ""
 
 
 def _refuse_unsafe(archive: Path, member: zipfile.ZipInfo) -> None:

@@ -8,8 +8,9 @@ Every number of a page comes from here: prose quotes `page.number(...)`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -19,8 +20,8 @@ from metarec.runs.plan import Spec, TableSpec
 from metarec.runs.records import Record
 from metarec.runs.store import Store
 from metarec.show import claims as claims_
+from metarec.show import curves, header, html, pairs
 from metarec.show import dots as dots_
-from metarec.show import header, html, pairs
 from metarec.show.table import Table, build
 from metarec.show.words import FAILS, HOLDS, VERDICTS
 
@@ -50,45 +51,64 @@ class Page:
             raise ProtocolError(f"{self.name} has no {name!r}; it has {', '.join(self.given)}.")
         return list(self.given[name])
 
-    def table(self, track: str, dataset: str = "", *, metrics: Sequence[str] = (), title: str = "") -> Any:
-        """The table of one track, on one data set or all; `metrics` reads other columns than the spec's."""
+    def table(
+        self,
+        track: str,
+        dataset: str = "",
+        *,
+        metrics: Sequence[str] = (),
+        as_printed: bool = False,
+        title: str = "",
+    ) -> Any:
+        """The table of one track, on one data set or all.
+
+        `metrics` reads other columns than the spec's. With `as_printed` the metrics have the paper's form on
+        either track.
+        """
         spec = self._spec(dataset)
+        if as_printed:
+            spec = replace(spec, prefix={})
         if metrics:
             blocks = tuple(replace(b, metrics=tuple(metrics)) for b in spec.blocks)
             spec = replace(spec, blocks=blocks, shown=tuple(metrics))
-        return self._shown(track, spec, lambda own: build(spec, own, self.store, track=track, title=title))
+        if why := self.lacks(track, dataset):
+            return why
+        return build(spec, self.on(dataset), self.store, track=track, title=title)
 
     def conditions(self, track: str, dataset: str = "") -> Any:
         """What a reader must know of how a track was run, folded behind its name."""
-        spec = self._spec(dataset)
-
-        def made(own: Sequence[Record]) -> html.Html:
-            found = header.conditions(spec, own, self.store, track=track)
-            what = "Data, split, selection, search, cost, deviations and versions"
-            return html.Html(html.fold(f"{what} of the {track} track", found.html), found.text)
-
-        return self._shown(track, spec, made)
+        if why := self.lacks(track, dataset):
+            return why
+        found = header.conditions(self._spec(dataset), self.on(dataset), self.store, track=track)
+        what = "Data, split, selection, search, cost, deviations and versions"
+        return html.Html(html.fold(f"{what} of the {track} track", found.html), found.text)
 
     def dots(self, track: str, dataset: str = "", **options: Any) -> Figure | html.Html:
         """The table as a figure: one row a method, its seeds, its interval, the paper's value."""
-        spec = self._spec(dataset)
-
-        def drawn(own: Sequence[Record]) -> Figure:
-            return dots_.dots(own, build(spec, own, self.store, track=track), track=track, **options)
-
-        found: Figure | html.Html = self._shown(track, spec, drawn)
-        return found
+        if why := self.lacks(track, dataset):
+            return why
+        return dots_.dots(self.on(dataset), self.table(track, dataset), track=track, **options)
 
     def pairs(self, track: str, dataset: str = "") -> Any:
         """The paired differences of the spec, folded behind a sentence that counts them."""
+        if why := self.lacks(track, dataset):
+            return why
         spec = self._spec(dataset)
         title = spec.blocks[0].dataset if dataset else ""
-        return self._shown(
-            track, spec, lambda own: pairs.table(spec, own, self.store, track=track, title=title)
-        )
+        return pairs.table(spec, self.on(dataset), self.store, track=track, title=title)
+
+    def optimism(self, track: str, methods: Sequence[str], metric: str) -> Any:
+        """What picking an epoch by its test scores would have brought."""
+        if why := self.lacks(track):
+            return why
+        return curves.optimism(self.records, methods, self.table(track), metric, track=track)
 
     def claims(self) -> html.Html:
         """Every claim that this page decides."""
+        return self._claims
+
+    @cached_property
+    def _claims(self) -> html.Html:
         return claims_.claims_table(self.name, self.given, self.store)
 
     def stamp(self) -> html.Html:
@@ -109,7 +129,7 @@ class Page:
         parts = []
         for track, own in frame.groupby("track", sort=False):
             whole = own.drop_duplicates("claim")
-            words = {w: int((whole["overall"] == w).sum()) for w in VERDICTS}
+            words = {w: int((whole["here"] == w).sum()) for w in VERDICTS}
             told = ", ".join(f"{n} {_plural(w, n)}" for w, n in words.items() if n)
             n = len(whole)
             parts.append(f"on the {track} track, of {n} claim{'s' * (n > 1)}: {told}")
@@ -144,15 +164,20 @@ class Page:
             raise ProtocolError(f"{self.spec.name} has no data set {dataset!r}; it has {known}.")
         return replace(self.spec, blocks=blocks, title=f"{self.spec.title}, {dataset}")
 
-    def _shown(self, track: str, spec: TableSpec, make: Callable[[Sequence[Record]], Any]) -> Any:
-        """What `make` makes of the Records, or a line that says why there is nothing."""
-        own = [r for r in self.records if any(b.holds(r) for b in spec.blocks)]
+    def lacks(self, track: str, dataset: str = "") -> html.Html | None:
+        """A line that says why there is nothing on a track; None if there is something."""
+        own = self.records
+        if isinstance(self.spec, TableSpec):
+            own = [r for r in own if any(b.holds(r) for b in self._spec(dataset).blocks)]
         if not own:
             return html.nothing("Nothing was run on this data set: the quick profile plants one only.")
-        if not any(r.track == track for r in own):
-            why = "it has not been run, or the parameter track leaves it out"
-            return html.nothing(f"No {track} track here: {why}.")
-        return make(own)
+        if any(r.track == track for r in own):
+            return None
+        return html.nothing(f"No {track} track here: it was not run, or the parameter track leaves it out.")
+
+    def on(self, dataset: str) -> list[Record]:
+        """The Records of the main spec on one data set of the paper."""
+        return [r for r in self.records if any(b.holds(r) for b in self._spec(dataset).blocks)]
 
 
 def _plural(word: str, n: int) -> str:

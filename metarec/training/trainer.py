@@ -20,13 +20,13 @@ from metarec.errors import ProtocolError
 from metarec.methods.base import Method
 from metarec.tasks.batch import EpisodeTensors
 from metarec.tasks.episodes import Splits
+from metarec.training import checkpoints
 from metarec.training.feed import Feed, row_steps
 from metarec.training.predict import predict
 from metarec.training.seeds import derived
 from metarec.training.selection import Best, Selection
 from metarec.training.stack import Stack
 from metarec.training.step import Stepper
-from metarec.training import checkpoints
 
 Evaluate = Callable[[Tensor, EpisodeTensors], dict[str, Tensor]]
 Progress = Callable[[dict[str, Any]], None]

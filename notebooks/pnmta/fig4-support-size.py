@@ -14,11 +14,33 @@
 # ---
 
 # %% [markdown]
-# # Figure 4: how many ratings a new user has given
+# # PNMTA Figure 4: support size
 #
 # A cold-start method earns its name where there is little to go by. Figure 4 of PNMTA {cite:p}`pang2022pnmta` shortens the support and watches
 # the error.
-#
+
+# %% tags=["parameters", "hide-input"]
+profile: str = "recorded"  # recorded | quick | full
+track: str = "sound"  # sound, the one track of this figure
+seeds: int = 5  # at most this many seeds of each point
+device: str = "auto"  # auto | cpu | cuda; where a full or quick profile trains
+
+# %% tags=["hide-input"]
+from metarec.papers import open_page
+from metarec.papers.pnmta import courses
+from metarec.papers.pnmta.tables import BIAS, ITEM_MEAN, PNMTA
+
+page = open_page(
+    "pnmta/fig4-support-size", "pnmta.fig4", profile=profile, track=track, seeds=seeds, device=device
+)
+page.short(
+    f"On MovieLens-1M PNMTA's MAE is {courses.mean(page, PNMTA, 3, 'MovieLens-1M')} with at most "
+    f"3 support ratings and {courses.mean(page, PNMTA, 90, 'MovieLens-1M')} with all; the damped "
+    f"user and item bias has {courses.mean(page, BIAS, 3, 'MovieLens-1M')} and "
+    f"{courses.mean(page, BIAS, 90, 'MovieLens-1M')}.",
+)
+
+# %% [markdown]
 # ## What the paper shows and claims
 #
 # Four curves of MAE against the largest support size, on both data sets. In our words:
@@ -27,15 +49,6 @@
 # - the pretrained ones, PNMTA and MAML-PT, lose less than the others when it shrinks (P29);
 # - PNMTA is the best of the four over all sizes (P30).
 #
-# ## Parameters
-
-# %% tags=["parameters"]
-profile: str = "recorded"  # recorded | quick | full
-track: str = "sound"  # sound, the one track of this figure
-seeds: int = 5  # at most this many seeds of each point
-device: str = "auto"  # auto | cpu | cuda; where a full or quick profile trains
-
-# %% [markdown]
 # ## Run
 #
 # For each size at most that many of a user's latest ratings before the query are kept, in training and at test; users and queries stay the same
@@ -43,17 +56,7 @@ device: str = "auto"  # auto | cpu | cuda; where a full or quick profile trains
 # of the item. On the command line: `metarec run pnmta.fig4`. Five seeds, as the rules of the claims ask.
 
 # %%
-from metarec.runs import obtain
-from metarec.report import claims, courses, pnmta
-from metarec.show import header as provenance
-from metarec.show import style
-from metarec.show.html import on
-
-style.use_style()
-records, store = obtain(
-    "pnmta.fig4", profile=profile, track=track, seeds=seeds, device=device
-)
-on("sound", pnmta.conditions, records, store)
+page.conditions("sound")
 
 # %% [markdown]
 # ## The figure
@@ -64,11 +67,10 @@ on("sound", pnmta.conditions, records, store)
 # and the interval over users and seeds agree.
 
 # %% mystnb={"figure": {"caption": "MAE against the largest support size, sound track: means, 95 % intervals over seeds and single seeds; below, gains of PNMTA, paired over users.", "name": "fig-pnmta-support-size"}, "image": {"alt": "Two rows of panels, one column a data set. Above, MAE against the largest support size, one line a method with intervals over seeds and a dot a seed, and a dashed line for the mean of an item; open orange marks on MovieLens-1M are the values of the paper's Table 2 at the default. Below, the gains of PNMTA over MeLU, MAML-PT, PNMTA without pretraining and the damped bias, paired over users, with intervals; filled marks are clearly apart from zero. On Book-Crossing one mean of PNMTA without pretraining lies beyond the frame, in both rows, and is named at its edge."}}
-levels = pnmta.floors(store, track="sound", labels=("Item mean",))
-on("sound", courses.figure, records, store, pnmta.FIG4, levels=levels)
+courses.figure(page, levels=(ITEM_MEAN,))
 
 # %%
-on("sound", courses.table, records, store, pnmta.FIG4)
+courses.table(page)
 
 # %% [markdown]
 # How to read it. A line that falls to the right is a method that uses what a user has said. The grey crosses need no training: they add what
@@ -95,7 +97,7 @@ on("sound", courses.table, records, store, pnmta.FIG4)
 # ## Verdict on each claim
 
 # %%
-claims.table("pnmta/fig4-support-size", records, store)
+page.claims()
 
 # %% [markdown]
 # ## What could differ
@@ -107,4 +109,4 @@ claims.table("pnmta/fig4-support-size", records, store)
 # ## Provenance
 
 # %%
-provenance.stamp(records)
+page.stamp()

@@ -14,11 +14,33 @@
 # ---
 
 # %% [markdown]
-# # Figure 5: how many users there are to learn from
+# # PNMTA Figure 5: users to train on
 #
 # Meta-learning needs many tasks. Figure 5 of PNMTA {cite:p}`pang2022pnmta` takes training users away, and asks whether pretraining on users who
 # are not cold makes up for them.
-#
+
+# %% tags=["parameters", "hide-input"]
+profile: str = "recorded"  # recorded | quick | full
+track: str = "sound"  # sound, the one track of this figure
+seeds: int = 5  # at most this many seeds of each point
+device: str = "auto"  # auto | cpu | cuda; where a full or quick profile trains
+
+# %% tags=["hide-input"]
+from metarec.papers import open_page
+from metarec.papers.pnmta import courses
+from metarec.papers.pnmta.tables import GLOBAL_MEAN, PNMTA
+
+page = open_page(
+    "pnmta/fig5-cold-users", "pnmta.fig5", profile=profile, track=track, seeds=seeds, device=device
+)
+page.short(
+    f"With a fifth of the training users PNMTA's MAE on MovieLens-1M is "
+    f"{courses.mean(page, PNMTA, 0.2, 'MovieLens-1M')}, with all of them "
+    f"{courses.mean(page, PNMTA, 1.0, 'MovieLens-1M')}; MeLU's is "
+    f"{courses.mean(page, 'MeLU', 0.2, 'MovieLens-1M')} and {courses.mean(page, 'MeLU', 1.0, 'MovieLens-1M')}.",
+)
+
+# %% [markdown]
 # ## What the paper shows and claims
 #
 # Three curves of MAE against the share of cold-start users in training. In our words:
@@ -27,15 +49,6 @@
 # - PNMTA, with and without full pretraining, beats MeLU at every share (P32);
 # - the fewer cold-start users there are, the larger the lead of full pretraining (P33).
 #
-# ## Parameters
-
-# %% tags=["parameters"]
-profile: str = "recorded"  # recorded | quick | full
-track: str = "sound"  # sound, the one track of this figure
-seeds: int = 5  # at most this many seeds of each point
-device: str = "auto"  # auto | cpu | cuda; where a full or quick profile trains
-
-# %% [markdown]
 # ## Run
 #
 # The training users are shuffled once, and each share keeps the first of them; validation and test users stay the same ([D37](#d37)). With
@@ -44,17 +57,7 @@ device: str = "auto"  # auto | cpu | cuda; where a full or quick profile trains
 # of the claims ask.
 
 # %%
-from metarec.runs import obtain
-from metarec.report import claims, courses, pnmta
-from metarec.show import header as provenance
-from metarec.show import style
-from metarec.show.html import on
-
-style.use_style()
-records, store = obtain(
-    "pnmta.fig5", profile=profile, track=track, seeds=seeds, device=device
-)
-on("sound", pnmta.conditions, records, store)
+page.conditions("sound")
 
 # %% [markdown]
 # ## The figure
@@ -65,11 +68,10 @@ on("sound", pnmta.conditions, records, store)
 # and the interval over users and seeds agree.
 
 # %% mystnb={"figure": {"caption": "MAE against the share of training users, sound track: means, 95 % intervals over seeds and single seeds; below, gains paired over users.", "name": "fig-pnmta-cold-users"}, "image": {"alt": "Two rows of panels, one column a data set. Above, MAE against the share of training users, one line a method with intervals over seeds and a dot a seed, and a dashed line for the mean of all ratings; open orange marks on MovieLens-1M are the values of the paper's Table 2 at the default. Below, the gains of PNMTA and its fully pretrained version over MeLU, of the latter over the former, and of PNMTA over the damped bias, paired over users, with intervals; filled marks are clearly apart from zero."}}
-levels = pnmta.floors(store, track="sound", labels=("Global mean",))
-on("sound", courses.figure, records, store, pnmta.FIG5, levels=levels)
+courses.figure(page, levels=(GLOBAL_MEAN,))
 
 # %%
-on("sound", courses.table, records, store, pnmta.FIG5)
+courses.table(page)
 
 # %% [markdown]
 # How to read it. A line that falls to the right is a method that learns from further users. The grey crosses are the damped bias, whose means
@@ -91,7 +93,7 @@ on("sound", courses.table, records, store, pnmta.FIG5)
 # ## Verdict on each claim
 
 # %%
-claims.table("pnmta/fig5-cold-users", records, store)
+page.claims()
 
 # %% [markdown]
 # ## What could differ
@@ -103,4 +105,4 @@ claims.table("pnmta/fig5-cold-users", records, store)
 # ## Provenance
 
 # %%
-provenance.stamp(records)
+page.stamp()

@@ -14,10 +14,31 @@
 # ---
 
 # %% [markdown]
-# # Figure 6: how wide the embeddings are
+# # PNMTA Figure 6: embedding size
 #
 # Figure 6 of PNMTA {cite:p}`pang2022pnmta` varies the size of every field's embedding, 32 elsewhere.
-#
+
+# %% tags=["parameters", "hide-input"]
+profile: str = "recorded"  # recorded | quick | full
+track: str = "sound"  # sound, the one track of this figure
+seeds: int = 5  # at most this many seeds of each point
+device: str = "auto"  # auto | cpu | cuda; where a full or quick profile trains
+
+# %% tags=["hide-input"]
+from metarec.papers import open_page
+from metarec.papers.pnmta import courses
+from metarec.papers.pnmta.tables import BIAS, ITEM_MEAN, PNMTA
+
+page = open_page(
+    "pnmta/fig6-embedding-size", "pnmta.fig6", profile=profile, track=track, seeds=seeds, device=device
+)
+page.short(
+    f"On MovieLens-1M PNMTA's MAE is {courses.mean(page, PNMTA, 8, 'MovieLens-1M')} with "
+    f"embeddings of 8 numbers a field, {courses.mean(page, PNMTA, 32, 'MovieLens-1M')} with the "
+    f"paper's 32 and {courses.mean(page, PNMTA, 64, 'MovieLens-1M')} with 64.",
+)
+
+# %% [markdown]
 # ## What the paper shows and claims
 #
 # MAE of PNMTA and its ablations against the embedding size. In our words:
@@ -26,32 +47,13 @@
 # - it is not very sensitive to the size (P36), so
 # - one may make the embeddings smaller to save computation (P38, together with [Figure 7](fig7-adaptation-steps.ipynb)).
 #
-# ## Parameters
-
-# %% tags=["parameters"]
-profile: str = "recorded"  # recorded | quick | full
-track: str = "sound"  # sound, the one track of this figure
-seeds: int = 5  # at most this many seeds of each point
-device: str = "auto"  # auto | cpu | cuda; where a full or quick profile trains
-
-# %% [markdown]
 # ## Run
 #
 # Sizes 8, 16, 32 and 64, everything else as in [Table 2](table2-comparison.ipynb) ([D37](#d37)). On the command line:
 # `metarec run pnmta.fig6`. Five seeds, as the rules of the claims ask.
 
 # %%
-from metarec.runs import obtain
-from metarec.report import claims, courses, pnmta
-from metarec.show import header as provenance
-from metarec.show import style
-from metarec.show.html import on
-
-style.use_style()
-records, store = obtain(
-    "pnmta.fig6", profile=profile, track=track, seeds=seeds, device=device
-)
-on("sound", pnmta.conditions, records, store)
+page.conditions("sound")
 
 # %% [markdown]
 # ## The figure
@@ -62,11 +64,10 @@ on("sound", pnmta.conditions, records, store)
 # and the interval over users and seeds agree.
 
 # %% mystnb={"figure": {"caption": "MAE against the embedding size of a field, sound track: means, 95 % intervals over seeds and single seeds; below, gains of PNMTA, paired over users.", "name": "fig-pnmta-embedding-size"}, "image": {"alt": "Two rows of panels, one column a data set. Above, MAE against the size of an embedding, one line a method with intervals over seeds and a dot a seed, and lines for the mean of an item and the damped bias; open orange marks on MovieLens-1M are the values of the paper's Table 2 at the default. Below, the gains of PNMTA over MAML-PT and over PNMTA without pretraining, paired over users, with intervals; filled marks are clearly apart from zero. On Book-Crossing one mean of PNMTA without pretraining lies beyond the frame, in both rows, and is named at its edge."}}
-levels = pnmta.floors(store, track="sound", labels=("Item mean", pnmta.BIAS))
-on("sound", courses.figure, records, store, pnmta.FIG6, levels=levels)
+courses.figure(page, levels=(ITEM_MEAN, BIAS,))
 
 # %%
-on("sound", courses.table, records, store, pnmta.FIG6)
+courses.table(page)
 
 # %% [markdown]
 # How to read it. "Not very sensitive" means that a line is flat against its own scatter; the rule draws the border at two per cent of the error.
@@ -87,7 +88,7 @@ on("sound", courses.table, records, store, pnmta.FIG6)
 # ## Verdict on each claim
 
 # %%
-claims.table("pnmta/fig6-embedding-size", records, store)
+page.claims()
 
 # %% [markdown]
 # ## What could differ
@@ -98,4 +99,4 @@ claims.table("pnmta/fig6-embedding-size", records, store)
 # ## Provenance
 
 # %%
-provenance.stamp(records)
+page.stamp()

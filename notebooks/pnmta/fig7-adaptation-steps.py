@@ -14,10 +14,30 @@
 # ---
 
 # %% [markdown]
-# # Figure 7: how many steps a user gets
+# # PNMTA Figure 7: adaptation steps
 #
 # Figure 7 of PNMTA {cite:p}`pang2022pnmta` varies the number of gradient steps on the support, five elsewhere.
-#
+
+# %% tags=["parameters", "hide-input"]
+profile: str = "recorded"  # recorded | quick | full
+track: str = "sound"  # sound, the one track of this figure
+seeds: int = 5  # at most this many seeds of each point
+device: str = "auto"  # auto | cpu | cuda; where a full or quick profile trains
+
+# %% tags=["hide-input"]
+from metarec.papers import open_page
+from metarec.papers.pnmta import courses
+from metarec.papers.pnmta.tables import BIAS, ITEM_MEAN, PNMTA
+
+page = open_page(
+    "pnmta/fig7-adaptation-steps", "pnmta.fig7", profile=profile, track=track, seeds=seeds, device=device
+)
+page.short(
+    f"On MovieLens-1M PNMTA's MAE is {courses.mean(page, PNMTA, 1, 'MovieLens-1M')} after one "
+    f"step of adaptation and {courses.mean(page, PNMTA, 5, 'MovieLens-1M')} after the paper's five.",
+)
+
+# %% [markdown]
 # ## What the paper shows and claims
 #
 # MAE of PNMTA and its ablations against the number of adaptation steps. In our words:
@@ -26,32 +46,13 @@
 # - it is not very sensitive to the number (P37), so
 # - one may take fewer steps to save computation (P38, together with [Figure 6](fig6-embedding-size.ipynb)).
 #
-# ## Parameters
-
-# %% tags=["parameters"]
-profile: str = "recorded"  # recorded | quick | full
-track: str = "sound"  # sound, the one track of this figure
-seeds: int = 5  # at most this many seeds of each point
-device: str = "auto"  # auto | cpu | cuda; where a full or quick profile trains
-
-# %% [markdown]
 # ## Run
 #
 # One to five steps, in training and at test, everything else as in [Table 2](table2-comparison.ipynb) ([D37](#d37)). On the command line:
 # `metarec run pnmta.fig7`. Five seeds, as the rules of the claims ask.
 
 # %%
-from metarec.runs import obtain
-from metarec.report import claims, courses, pnmta
-from metarec.show import header as provenance
-from metarec.show import style
-from metarec.show.html import on
-
-style.use_style()
-records, store = obtain(
-    "pnmta.fig7", profile=profile, track=track, seeds=seeds, device=device
-)
-on("sound", pnmta.conditions, records, store)
+page.conditions("sound")
 
 # %% [markdown]
 # ## The figure
@@ -62,11 +63,10 @@ on("sound", pnmta.conditions, records, store)
 # and the interval over users and seeds agree.
 
 # %% mystnb={"figure": {"caption": "MAE against the number of adaptation steps, sound track: means, 95 % intervals over seeds and single seeds; below, gains of PNMTA, paired over users.", "name": "fig-pnmta-adaptation-steps"}, "image": {"alt": "Two rows of panels, one column a data set. Above, MAE against the number of adaptation steps, one line a method with intervals over seeds and a dot a seed, and lines for the mean of an item and the damped bias; open orange marks on MovieLens-1M are the values of the paper's Table 2 at the default. Below, the gains of PNMTA over MAML-PT and over PNMTA without pretraining, paired over users, with intervals; filled marks are clearly apart from zero."}}
-levels = pnmta.floors(store, track="sound", labels=("Item mean", pnmta.BIAS))
-on("sound", courses.figure, records, store, pnmta.FIG7, levels=levels)
+courses.figure(page, levels=(ITEM_MEAN, BIAS,))
 
 # %%
-on("sound", courses.table, records, store, pnmta.FIG7)
+courses.table(page)
 
 # %% [markdown]
 # How to read it. What a user's support is worth to a method shows between one step and five; the line of the damped bias shows what there is to
@@ -85,7 +85,7 @@ on("sound", courses.table, records, store, pnmta.FIG7)
 # ## Verdict on each claim
 
 # %%
-claims.table("pnmta/fig7-adaptation-steps", records, store)
+page.claims()
 
 # %% [markdown]
 # ## What could differ
@@ -97,4 +97,4 @@ claims.table("pnmta/fig7-adaptation-steps", records, store)
 # ## Provenance
 
 # %%
-provenance.stamp(records)
+page.stamp()

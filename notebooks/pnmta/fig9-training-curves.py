@@ -14,11 +14,30 @@
 # ---
 
 # %% [markdown]
-# # Figure 9: along meta-training
+# # PNMTA Figure 9: training curves
 #
 # Figure 9 of PNMTA {cite:p}`pang2022pnmta` follows the error on test users through meta-training. It is the paper's argument that pretraining
 # and modulation make training not only better but calmer.
-#
+
+# %% tags=["parameters", "hide-input"]
+profile: str = "recorded"  # recorded | quick | full
+track: str = "both"  # both | published | sound
+seeds: int = 5  # at most this many seeds of each method
+device: str = "auto"  # auto | cpu | cuda; where a full or quick profile trains
+
+# %% tags=["hide-input"]
+from metarec.papers import open_page
+from metarec.papers.pnmta import fig9
+
+page = open_page(
+    "pnmta/fig9-training-curves", "pnmta.table2", profile=profile, track=track, seeds=seeds, device=device
+)
+page.short(
+    fig9.at_the_end(page, "MovieLens-1M"),
+    fig9.at_the_end(page, "Book-Crossing"),
+)
+
+# %% [markdown]
 # ## What the paper shows and claims
 #
 # MAE on the test users of MovieLens-1M by epoch, for MeLU, MAML-PT and PNMTA, with bars for the gaps between them. In our words:
@@ -29,15 +48,6 @@
 # - after pretraining a few epochs are enough (P27);
 # - feeding a model one user at a time weakens it (P11; the runs are those of [Figure 1](fig1-data-stream.ipynb)).
 #
-# ## Parameters
-
-# %% tags=["parameters"]
-profile: str = "recorded"  # recorded | quick | full
-track: str = "both"  # both | published | sound
-seeds: int = 5  # at most this many seeds of each method
-device: str = "auto"  # auto | cpu | cuda; where a full or quick profile trains
-
-# %% [markdown]
 # ## Run
 #
 # The curves were recorded while [Table 2](table2-comparison.ipynb) was trained: test errors on the published track, validation errors on the
@@ -45,18 +55,7 @@ device: str = "auto"  # auto | cpu | cuda; where a full or quick profile trains
 # by Student's t.
 
 # %%
-from metarec.runs import obtain
-from metarec.report import claims, pnmta
-from metarec.show import curves as gaps, header as provenance
-from metarec.show import style
-from metarec.show.html import on
-
-style.use_style()
-records, store = obtain(
-    "pnmta.table2", profile=profile, track=track, seeds=seeds, device=device
-)
-movies = pnmta.on_set(records, "MovieLens-1M")
-on("published", pnmta.conditions, movies, store)
+page.conditions("published", "MovieLens-1M")
 
 # %% [markdown]
 # ## The figure
@@ -64,17 +63,7 @@ on("published", pnmta.conditions, movies, store)
 # PNMTA and MAML-PT at the paper's step sizes; MeLU at ours from the search, trained for 30 epochs, of which the first 15 are shown.
 
 # %% mystnb={"figure": {"caption": "MAE on test users along meta-training, MovieLens-1M, published track. Thin lines: seeds; thick: mean of the seeds that have not diverged. Right: gaps with 95 % intervals over seeds. MeLU begins above the frame.", "name": "fig-pnmta-fig9"}, "image": {"alt": "Two panels over 15 epochs on MovieLens-1M. Left, MAE on test users: PNMTA starts near 0.79, falls for two or three epochs and then rises; MAML-PT does the same a little higher and rises faster; MeLU starts above the frame, falls all the way, crosses both near epoch ten and ends lowest. A dashed line, the damped user and item bias, lies below all curves. Right, gaps with intervals: PNMTA's lead over MeLU shrinks to nothing by epoch ten and turns negative; its lead over MAML-PT is small and widens towards the end."}}
-floor = pnmta.floors(store, track="published", labels=(pnmta.BIAS,))
-on(
-    "published",
-    gaps.figure,
-    movies,
-    "PNMTA",
-    ("MeLU", "MAML-PT"),
-    "MAE",
-    epochs=15,
-    levels=floor.get("MovieLens-1M"),
-)
+fig9.figure(page, "MovieLens-1M")
 
 # %% [markdown]
 # The first epochs are as the paper draws them: PNMTA starts lowest, with MAML-PT close to it, and MeLU far above. Then the pictures part. The
@@ -91,17 +80,7 @@ on(
 # The paper draws MovieLens-1M alone. Book-Crossing, or the part of it that we have ([D25](#d25)), for comparison:
 
 # %% mystnb={"figure": {"caption": "The same on a part of Book-Crossing, published track. MeLU begins above the frame, and MAML-PT lies above it throughout.", "name": "fig-pnmta-fig9-books"}, "image": {"alt": "Two panels over 15 epochs on a part of Book-Crossing. PNMTA starts lowest and rises slowly; MeLU falls from above the frame and crosses it near epoch twelve; MAML-PT stays above the frame. The dashed line of the damped user and item bias lies below."}}
-books = pnmta.on_set(records, "Book-Crossing")
-on(
-    "published",
-    gaps.figure,
-    books,
-    "PNMTA",
-    ("MeLU", "MAML-PT"),
-    "MAE",
-    epochs=15,
-    levels=floor.get("Book-Crossing"),
-)
+fig9.figure(page, "Book-Crossing")
 
 # %% [markdown]
 # MAML-PT has not recovered from its start by the last epoch: its whole curve lies above the frame. PNMTA has no such trouble, as the paper
@@ -112,7 +91,7 @@ on(
 # ## Verdict on each claim
 
 # %%
-claims.table("pnmta/fig9-training-curves", records, store)
+page.claims()
 
 # %% [markdown]
 # ## What could differ
@@ -125,4 +104,4 @@ claims.table("pnmta/fig9-training-curves", records, store)
 # ## Provenance
 
 # %%
-provenance.stamp(records)
+page.stamp()

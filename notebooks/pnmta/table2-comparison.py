@@ -14,13 +14,38 @@
 # ---
 
 # %% [markdown]
-# # Table 2: against eight methods
+# # PNMTA Table 2: comparison
 #
 # Table 2 of PNMTA {cite:p}`pang2022pnmta` sets the model beside eight others and three ablations of itself, on two data sets. No program
 # was released, no split is described, no spread is printed. So this page is not a repetition but a second measurement: the same
 # question, asked again from the text alone, with the choices we had to make written down ([D22](#d22) to [D36](#d36)) and with the two
 # simplest answers in the same table.
-#
+
+# %% tags=["parameters", "hide-input"]
+profile: str = "recorded"  # recorded | quick | full
+track: str = "both"  # both | published | sound
+seeds: int = 5  # at most this many seeds of each method
+device: str = "auto"  # auto | cpu | cuda; where a full or quick profile trains
+
+# %% tags=["hide-input"]
+from metarec.papers import open_page
+from metarec.papers.pnmta import table2
+from metarec.papers.pnmta.tables import BIAS, OTHER_READINGS, PNMTA
+
+page = open_page(
+    "pnmta/table2-comparison", "pnmta.table2", "pnmta.order", profile=profile, track=track, seeds=seeds, device=device
+)
+page.short(
+    f"On MovieLens-1M PNMTA's MAE is {page.number(PNMTA, 'MAE', 'sound', 'MovieLens-1M')} on the "
+    f"sound track; the paper prints "
+    f"{page.number(PNMTA, 'MAE', 'sound', 'MovieLens-1M', value='paper')}.",
+    f"Two numbers, the bias of the user and of the item, reach "
+    f"{page.number(BIAS, 'MAE', 'sound', 'MovieLens-1M')}. On our part of Book-Crossing PNMTA has "
+    f"{page.number(PNMTA, 'MAE', 'sound', 'Book-Crossing')} and the biases "
+    f"{page.number(BIAS, 'MAE', 'sound', 'Book-Crossing')}.",
+)
+
+# %% [markdown]
 # ## What the paper shows and claims
 #
 # For users with 13 to 100 ratings, the last ten are predicted from the others. MAE, RMSE, NDCG@3 and NDCG@5 are printed for MovieLens-1M and
@@ -35,55 +60,22 @@
 # Some of this can be checked with a pencil. From the printed table, the gain over the best baseline, PAML, is 3.86 % on MovieLens-1M and
 # 1.02 % on Book-Crossing, and no way of dividing gives the stated spans.
 #
-# ## Parameters
-
-# %% tags=["parameters"]
-profile: str = "recorded"  # recorded | quick | full
-track: str = "both"  # both | published | sound
-seeds: int = 5  # at most this many seeds of each method
-device: str = "auto"  # auto | cpu | cuda; where a full or quick profile trains
-
-# %% [markdown]
 # ## Run
 #
 # `obtain` reads the committed records, or makes them: `quick` trains for seconds on planted ratings, `full` repeats every run on the
 # real data. On the command line: `metarec run pnmta.table2`, and `pnmta.order` for the experiment on the order of histories.
 # Five seeds are recorded, as the rules of the claims ask.
-
-# %%
-from metarec.runs import obtain
-from metarec.report import claims, pnmta, tables
-from metarec.show import header as provenance
-from metarec.show import dots as figures, style
-from metarec.show.html import on
-
-style.use_style()
-records, store = obtain(
-    "pnmta.table2", profile=profile, track=track, seeds=seeds, device=device
-)
-shuffled, _ = obtain(
-    "pnmta.order",
-    profile=profile,
-    track="published",
-    seeds=seeds,
-    device=device,
-)
-movies = pnmta.on_set(records, "MovieLens-1M")
-books = pnmta.on_set(records, "Book-Crossing")
-
-# %% [markdown]
+#
 # ## MovieLens-1M, as published
 #
 # The published track takes PNMTA's step sizes from the paper and the baselines' from our search, since the paper tuned them and does not
 # print the outcome, and reports the last epoch.
 
 # %%
-on("published", pnmta.conditions, movies, store)
+page.conditions("published", "MovieLens-1M")
 
 # %%
-layout = pnmta.TABLE2["MovieLens-1M"]
-table = on("published", tables.build, movies, store, layout)
-table
+page.table("published", "MovieLens-1M")
 
 # %% [markdown]
 # ## MovieLens-1M, sound
@@ -91,14 +83,15 @@ table
 # The sound track searches the step sizes of all methods, PNMTA's included, and keeps the epoch that does best on validation users.
 
 # %%
-on("sound", pnmta.conditions, movies, store)
+page.conditions("sound", "MovieLens-1M")
 
 # %%
-table = on("sound", tables.build, movies, store, layout)
-table
+page.table("sound", "MovieLens-1M")
 
 # %% mystnb={"figure": {"caption": "Table 2 on MovieLens-1M, sound track. Open circles: printed in the paper. Dots: ours, with one small dot a seed and the 95 % interval of their mean.", "name": "fig-pnmta-table2-movies"}, "image": {"alt": "Dot plot with one row a method and three panels, MAE, RMSE and NDCG at 3. Open orange circles are printed values, blue dots our means over five seeds with 95 per cent intervals. A dash-dotted line marks the damped user and item bias. In MAE and RMSE no method lies clearly left of it, and most methods overlap one another; in NDCG all lie on it or left of it. The printed MAE of most methods, and of PNMTA above all, lies far left of ours."}}
-on("sound", figures.dots, movies, table, pnmta.FOUR[:3], lines=pnmta.LINES)
+page.dots(
+    "sound", "MovieLens-1M", metrics=("MAE", "RMSE", "NDCG@3"), lines=table2.LINES
+)
 
 # %% [markdown]
 # Read the figure from the dash-dotted line. It is a model of two kinds of numbers: for each item a shrunk mean of what the training users gave it,
@@ -111,15 +104,14 @@ on("sound", figures.dots, movies, table, pnmta.FOUR[:3], lines=pnmta.LINES)
 #
 # Most of the printed numbers are not reached: on this track the MAE only by MetaEmb, the RMSE also by MeLU and MetaCS-DNN and, within a wide interval, MetaHIN. PNMTA and
 # Full-PT fall short by the most. Before we conclude anything from that, one choice of ours has to be looked at.
-
-# %% [markdown]
+#
 # ## The order of histories
 #
 # "The last 10 rating records" may mean the latest ten or, as in the program of MeLU, the last ten of a shuffled list ([D24](#d24)). By time is
 # the harder question: a user's later ratings are to be told from the earlier ones. The table has both.
 
 # %%
-on("published", pnmta.order_table, records, shuffled)
+table2.order_table(page)
 
 # %% [markdown]
 # Shuffled, every row gets easier, the floors included; the damped bias then comes within little more than a hundredth of MeLU as printed. Part of the distance
@@ -132,21 +124,21 @@ on("published", pnmta.order_table, records, shuffled)
 # Real ratings, but a part of the data set ([D25](#d25)): the paper's numbers are printed below for completeness and compared with nothing.
 
 # %%
-on("published", pnmta.conditions, books, store)
+page.conditions("published", "Book-Crossing")
 
 # %%
-layout = pnmta.TABLE2["Book-Crossing"]
-on("published", tables.build, books, store, layout)
+page.table("published", "Book-Crossing")
 
 # %%
-on("sound", pnmta.conditions, books, store)
+page.conditions("sound", "Book-Crossing")
 
 # %%
-table = on("sound", tables.build, books, store, layout)
-table
+page.table("sound", "Book-Crossing")
 
 # %% mystnb={"figure": {"caption": "Table 2 on a part of Book-Crossing, sound track. Dots: means, with one small dot a seed and the 95 % interval.", "name": "fig-pnmta-table2-books"}, "image": {"alt": "Dot plot as above for a part of Book-Crossing, without printed values. PNMTA, with and without full pretraining, lies on or close to the dash-dotted line of the damped user and item bias in all three panels; most other methods lie to the worse side of it in MAE and RMSE."}}
-on("sound", figures.dots, books, table, pnmta.FOUR[:3], lines=pnmta.LINES)
+page.dots(
+    "sound", "Book-Crossing", metrics=("MAE", "RMSE", "NDCG@3"), lines=table2.LINES
+)
 
 # %% [markdown]
 # Here PNMTA does what the paper says of it, up to a point: with its step sizes searched it is ahead of MeLU and PAML in all measures and of
@@ -164,12 +156,14 @@ on("sound", figures.dots, books, table, pnmta.FOUR[:3], lines=pnmta.LINES)
 # the other ones: RMSE pooled over all query ratings, and NDCG with the gain $2^y - 1$.
 
 # %%
-readings = pnmta.READINGS["MovieLens-1M"]
-on("sound", tables.build, movies, store, readings)
+page.table(
+    "sound", "MovieLens-1M", metrics=tuple(OTHER_READINGS), title=table2.READINGS
+)
 
 # %%
-readings = pnmta.READINGS["Book-Crossing"]
-on("sound", tables.build, books, store, readings)
+page.table(
+    "sound", "Book-Crossing", metrics=tuple(OTHER_READINGS), title=table2.READINGS
+)
 
 # %% [markdown]
 # Pooling counts a user with large errors for more, so every value goes up; the order of the rows hardly changes. The exponential gain takes NDCG down
@@ -182,10 +176,10 @@ on("sound", tables.build, books, store, readings)
 # and are known much better.
 
 # %%
-on("sound", pnmta.tests, movies, store)
+page.pairs("sound", "MovieLens-1M")
 
 # %%
-on("sound", pnmta.tests, books, store)
+page.pairs("sound", "Book-Crossing")
 
 # %% [markdown]
 # On MovieLens-1M the modulators make no difference that these users could show (PNMTA − MAML-PT), pretraining makes one, and PNMTA is ahead
@@ -200,7 +194,7 @@ on("sound", pnmta.tests, books, store)
 # ## Verdict on each claim
 
 # %%
-claims.table("pnmta/table2-comparison", records, store)
+page.claims()
 
 # %% [markdown]
 # ## What could differ
@@ -219,4 +213,4 @@ claims.table("pnmta/table2-comparison", records, store)
 # ## Provenance
 
 # %%
-provenance.stamp([*records, *shuffled])
+page.stamp()

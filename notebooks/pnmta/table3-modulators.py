@@ -14,12 +14,31 @@
 # ---
 
 # %% [markdown]
-# # Table 3: twenty-four modulators
+# # PNMTA Table 3: modulators
 #
 # Table 3 of PNMTA {cite:p}`pang2022pnmta` takes the model apart: eight treatments of the pretrained encoder by three of the
 # predictor, MAE on two data sets, forty-eight runs, one each. It is the table from which the paper argues for its default, channel-wise
 # with FiLM.
-#
+
+# %% tags=["parameters", "hide-input"]
+profile: str = "recorded"  # recorded | quick | full
+track: str = "both"  # both | published | sound
+seeds: int = 5  # at most this many seeds of each cell
+device: str = "auto"  # auto | cpu | cuda; where a full or quick profile trains
+
+# %% tags=["hide-input"]
+from metarec.papers import open_page
+from metarec.papers.pnmta import table3
+
+page = open_page(
+    "pnmta/table3-modulators", "pnmta.table3", profile=profile, track=track, seeds=seeds, device=device
+)
+page.short(
+    table3.spans(page, "published"),
+    table3.spans(page, "sound"),
+)
+
+# %% [markdown]
 # ## What the paper shows and claims
 #
 # What the names mean stands in [the chapter on the encoder modulator](../../book/pnmta.md#the-encoder-modulator). In our words:
@@ -34,46 +53,23 @@
 # Of these the printed table itself contradicts P20 over the row: attention is better in four of eight columns and worse on average.
 # The lead of the best cell over the next is 0.0077 on MovieLens-1M and 0.0007 on Book-Crossing.
 #
-# ## Parameters
-
-# %% tags=["parameters"]
-profile: str = "recorded"  # recorded | quick | full
-track: str = "both"  # both | published | sound
-seeds: int = 5  # at most this many seeds of each cell
-device: str = "auto"  # auto | cpu | cuda; where a full or quick profile trains
-
-# %% [markdown]
 # ## Run
 #
 # The runs are those of PNMTA in [Table 2](table2-comparison.ipynb) with other modulators; each cell of a seed has the same users. On the command
 # line: `metarec run pnmta.table3`. The quick profile trains two columns only.
-
-# %%
-from metarec.runs import obtain
-from metarec.report import claims, modulators, pnmta
-from metarec.show import header as provenance
-from metarec.show import style
-from metarec.show.html import on
-
-style.use_style()
-records, store = obtain(
-    "pnmta.table3", profile=profile, track=track, seeds=seeds, device=device
-)
-
-# %% [markdown]
+#
 # ## The paper and ours: as published
 #
 # At the paper's step sizes, the last epoch ([D22](#d22)).
 
 # %%
-on("published", pnmta.conditions, records, store)
+page.conditions("published")
 
 # %%
-published = on("published", modulators.grid, records, store, pnmta.TABLE3)
-published
+table3.grid(page, "published")
 
 # %% mystnb={"figure": {"caption": "Table 3 as heat maps: the paper's numbers and ours, published track. Colour is the distance from the median of a grid in per cent, on one scale; the best cell of a grid is framed.", "name": "fig-pnmta-table3-published"}, "image": {"alt": "Heat maps of three rows, attention, FiLM and no predictor modulator, by eight encoder treatments: the paper's numbers and ours on MovieLens-1M and on Book-Crossing. In the paper's grids the cell channel-wise with FiLM is the lowest and the columns differ most. In ours the rows differ most: without a predictor modulator errors are largest in every column, on Book-Crossing by far. There FiLM is lowest throughout, and attention lies in between but for its channel-wise cell. The framed best cells of ours are scale and shift with attention on MovieLens-1M and the frozen encoder with FiLM on Book-Crossing."}}
-on("published", modulators.heatmaps, records, published)
+table3.heatmaps(page, "published")
 
 # %% [markdown]
 # Ours is a grid of another kind. In the paper's the columns differ most; in ours the rows. Taking the predictor modulator away
@@ -101,14 +97,13 @@ on("published", modulators.heatmaps, records, published)
 # on them.
 
 # %%
-on("sound", pnmta.conditions, records, store)
+page.conditions("sound")
 
 # %%
-sound = on("sound", modulators.grid, records, store, pnmta.TABLE3)
-sound
+table3.grid(page, "sound")
 
 # %% mystnb={"figure": {"caption": "Table 3 as heat maps, sound track; colours as above.", "name": "fig-pnmta-table3-sound"}, "image": {"alt": "Heat maps as above for the sound track. Our grid of MovieLens-1M is nearly white: all cells lie within one and a half per cent of each other, and the framed best one is channel-wise with FiLM, as in the paper. Our grid of Book-Crossing is striped by rows: FiLM lowest, attention in the middle, no predictor modulator highest, with hardly any difference between columns; the framed best cell is bias-free element-wise with FiLM."}}
-on("sound", modulators.heatmaps, records, sound)
+table3.heatmaps(page, "sound")
 
 # %% [markdown]
 # With step sizes of their own the rows come close to each other, and no seed diverges. On MovieLens-1M all cells lie within about a hundredth
@@ -130,13 +125,13 @@ on("sound", modulators.heatmaps, records, sound)
 # First as published:
 
 # %% mystnb={"figure": {"caption": "Gain in MAE of channel-wise with FiLM over every other cell, published track, paired over users, with 95 % intervals. To the right of the line the default is better.", "name": "fig-pnmta-table3-pairs-published"}, "image": {"alt": "Forest plot with one row for each of the 23 other cells and two panels, MovieLens-1M and Book-Crossing. On both, the gains over cells without a predictor modulator are for the most part the largest, on Book-Crossing a quarter to more than half of a rating point. On MovieLens-1M gains over the others are small and nearly all their intervals hold zero. On Book-Crossing gains over cells with attention have intervals from about zero to more than half a point, and those over cells with FiLM lie at zero. No mark to the left of zero is filled."}}
-on("published", modulators.forest, records, store, pnmta.TABLE3)
+table3.forest(page, "published")
 
 # %% [markdown]
 # Then sound:
 
 # %% mystnb={"figure": {"caption": "The same on the sound track.", "name": "fig-pnmta-table3-pairs-sound"}, "image": {"alt": "Forest plot as above for the sound track. On MovieLens-1M all gains are between zero and about a hundredth, and most marks are filled. On Book-Crossing gains over cells with attention are about three hundredths and over those without a predictor modulator about five, all filled; those over cells with FiLM lie at zero. No mark to the left of zero is filled."}}
-on("sound", modulators.forest, records, store, pnmta.TABLE3)
+table3.forest(page, "sound")
 
 # %% [markdown]
 # The default is clearly ahead of most cells that lack a predictor modulator, on Book-Crossing of all of them by a quarter to more than
@@ -151,7 +146,7 @@ on("sound", modulators.forest, records, store, pnmta.TABLE3)
 # ## Verdict on each claim
 
 # %%
-claims.table("pnmta/table3-modulators", records, store)
+page.claims()
 
 # %% [markdown]
 # ## What could differ
@@ -166,4 +161,4 @@ claims.table("pnmta/table3-modulators", records, store)
 # ## Provenance
 
 # %%
-provenance.stamp(records)
+page.stamp()

@@ -14,13 +14,32 @@
 # ---
 
 # %% [markdown]
-# # Figure 5: how much λ and k matter
+# # TaNP Figure 5: how much λ and k matter
 #
 # A model that hardly changes when its hyper-parameters do is called robust. There is a second reason why a curve may be flat:
 # what the hyper-parameter governs may not be in use. Figure 5 of TaNP {cite:p}`lin2021tanp` shows the curves. This page
 # draws them again with five seeds, puts the floors beside them, and then looks at what the paper does not show for this data set:
 # the cluster assignments that λ and $k$ are about.
-#
+
+# %% tags=["parameters", "hide-input"]
+profile: str = "recorded"  # recorded | quick | full
+track: str = "both"  # both | published | sound
+seeds: int = 5  # at most this many seeds of each point
+device: str = "auto"  # auto | cpu | cuda; where a full or quick profile trains
+
+# %% tags=["hide-input"]
+from metarec.papers import open_page
+from metarec.papers.tanp import assignments, fig5
+
+page = open_page(
+    "tanp/fig5-sensitivity", "tanp.fig5", "tanp.clusters", profile=profile, track=track, seeds=seeds, device=device
+)
+page.short(
+    fig5.spans(page, "published"),
+    fig5.spans(page, "sound"),
+)
+
+# %% [markdown]
 # ## What the paper shows and claims
 #
 # Two panels of P@10 on Last.FM, for both variants of the model: against the weight λ of the clustering loss, and against the
@@ -32,75 +51,32 @@
 # - both variants are insensitive to λ (T25) and to $k$ (T26);
 # - even the worst setting is above every baseline (T27).
 #
-# ## Parameters
-
-# %% tags=["parameters"]
-profile: str = "recorded"  # recorded | quick | full
-track: str = "both"  # both | published | sound
-seeds: int = 5  # at most this many seeds of each point
-device: str = "auto"  # auto | cpu | cuda; where a full or quick profile trains
-
-# %% [markdown]
 # ## Run
 #
 # Nine settings of each variant: five of λ at the variant's best $k$, and the four other $k$ at λ = 0.1. All other settings are those of
 # [Table 4](table4-lastfm.ipynb). A second, smaller experiment holds λ and $k$ and changes the clustering loss itself. On the command
 # line these are `metarec run tanp.fig5` and `metarec run tanp.clusters`.
-
-# %%
-from metarec.runs import obtain
-from metarec.report import assignments, claims, sensitivity, tables, tanp_grid
-from metarec.show import header as provenance
-from metarec.show import style
-from metarec.show.html import on
-
-style.use_style()
-records, store = obtain(
-    "tanp.fig5", profile=profile, track=track, seeds=seeds, device=device
-)
-pools, _ = obtain(
-    "tanp.clusters",
-    profile=profile,
-    track="published",
-    seeds=seeds,
-    device=device,
-)
-
-# %% [markdown]
+#
 # ## The paper and ours
 
 # %%
-on("published", provenance.header, records)
+page.conditions("published")
 
 # %%
-search = [
-    run
-    for run in store.read("tanp", "table4-tuning")
-    if run.method in tanp_grid.BEST_K
-]
-on("sound", provenance.header, records, search=search)
+page.conditions("sound")
 
 # %% [markdown]
 # The vertical axes reach down to the random ranker, so that a difference can be seen for what it is. On the published track it is
 # the paper's metric; the sound track has the standard one, in which a random order of the same candidates scores much lower.
 
 # %% mystnb={"figure": {"caption": "P@10 on the 66 test users. Filled marks: mean over seeds with its 95 % interval; small dots: single seeds; open marks: the two values that the paper prints.", "name": "fig-tanp-fig5"}, "image": {"alt": "Four panels. Rows: published track with P@10 as released, sound track with standard P@10. Columns: five values of lambda from 0.01 to 1, five values of k from 10 to 50. In every panel the curves of FiLM and of Gating-FiLM are nearly flat, within a point of the dashed line of popularity and with overlapping intervals; the dotted line of the random ranker lies about six points below. Two open orange marks, the printed values, lie on the curves."}}
-sweeps = (tanp_grid.WEIGHT, tanp_grid.POOL)
-table4 = tables.paper_values("tanp_table4_lastfm")
-printed = table4[table4["metric"] == "P@10"].set_index("method")["value"]
-sensitivity.sensitivity(
-    records,
-    sweeps,
-    tanp_grid.AXES,
-    floors=store.read("tanp", "table4"),
-    paper=printed.to_dict(),
-)
+fig5.figure(page)
 
 # %%
-on("published", sensitivity.table, records, sweeps, tanp_grid.AXES)
+fig5.table(page, "published")
 
 # %%
-on("sound", sensitivity.table, records, sweeps, tanp_grid.AXES)
+fig5.table(page, "sound")
 
 # %% [markdown]
 # The curves are flat, as the paper says. They are also flat *at the line of popularity*, and the seeds of one setting lie as far apart
@@ -115,9 +91,8 @@ on("sound", sensitivity.table, records, sweeps, tanp_grid.AXES)
 # whose target is one everywhere ([D1](#d1)).
 
 # %% mystnb={"figure": {"caption": "Soft cluster assignments of ten test users of Last.FM, seed 0, times k. White is uniform; the scale ends at \u00b1 30 % of it.", "name": "fig-tanp-assignments"}, "image": {"alt": "Six heat maps, FiLM with ten clusters above, Gating-FiLM with twenty below; columns are no clustering loss, the intended one, the released one. Each is made of vertical stripes: within a column of the map all ten test tasks have the same colour, so the tasks cannot be told apart. The stripes of the first two columns are the same and within about 20 per cent of uniform; those of the released loss are paler still."}}
-methods = tuple(tanp_grid.BEST_K)
 shown = ("no clustering loss", "intended, λ = 0.1", "released, λ = 0.1")
-assignments.heatmaps(pools, methods, shown)
+assignments.heatmaps(page.of("tanp.clusters"), fig5.METHODS, shown)
 
 # %% [markdown]
 # If assignments told users apart, rows would differ. Instead every row is the same: the maps are vertical stripes. The tasks sit so
@@ -126,10 +101,10 @@ assignments.heatmaps(pools, methods, shown)
 # MovieLens-1M and is not decided here).
 
 # %% mystnb={"figure": {"caption": "How far assignments are from uniform, how much they differ between tasks, and what it does to the score. Large marks: means over seeds; small dots: single seeds; intervals where the axis is not logarithmic.", "name": "fig-tanp-uniform"}, "image": {"alt": "Three panels with one row for each clustering loss: none, intended and released, each of the two with weights 0.1 and 1. Left, one minus normalised entropy on a logarithmic axis: about one thousandth without a loss and with the intended one, ten to a thousand times less with the released one, all far left of the bound at 0.05. Middle, the difference between tasks: about one thousandth of uniform in every row. Right, P@10: overlapping intervals in all rows."}}
-assignments.spread(pools, methods)
+assignments.spread(page.of("tanp.clusters"), fig5.METHODS)
 
 # %%
-assignments.summary(pools, methods)
+assignments.summary(page.of("tanp.clusters"), fig5.METHODS)
 
 # %% [markdown]
 # Three things follow.
@@ -163,7 +138,7 @@ equal_rows = torch.softmax(torch.arange(5.0), 0).expand(8, 5)
 # ## Verdict on each claim
 
 # %%
-claims.table("tanp/fig5-sensitivity", records, store)
+page.claims()
 
 # %% [markdown]
 # The range of five means is never below zero, and resampling noisy means widens it, so the interval in T25 and T26 leans upwards; a claim
@@ -180,4 +155,4 @@ claims.table("tanp/fig5-sensitivity", records, store)
 # ## Provenance
 
 # %%
-provenance.stamp([*records, *pools])
+page.stamp()

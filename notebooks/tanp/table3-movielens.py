@@ -14,13 +14,36 @@
 # ---
 
 # %% [markdown]
-# # Table 3: MovieLens-1M
+# # TaNP Table 3: MovieLens-1M
 #
 # Table 3 of TaNP {cite:p}`lin2021tanp` is its one table of ratings from 1 to 5, and its one with content: gender, age, occupation and
 # zip code of a user, genre, director, actors and rate of a film. The ratings are public to the last row. What was not released is how
 # they were prepared and how the model reads them, so this is a reproduction from the paper's words, with the released code for
 # what the two data sets share.
-#
+
+# %% tags=["parameters", "hide-input"]
+profile: str = "recorded"  # recorded | quick | full
+track: str = "both"  # both | published | sound
+seeds: int = 5  # at most this many seeds of each trained method
+device: str = "auto"  # auto | cpu | cuda; where a full or quick profile trains
+
+# %% tags=["hide-input"]
+from metarec.papers import open_page
+from metarec.papers.tanp import latent, users
+from metarec.papers.tanp.tables import GATING, ITEM_MEAN, PLAIN
+
+page = open_page(
+    "tanp/table3-movielens", "tanp.table3", "tanp.table3-users", profile=profile, track=track, seeds=seeds, device=device
+)
+page.short(
+    f"TaNP (Gating-FiLM) reaches a P@5 of {page.number(GATING, 'P@5', 'published')} % "
+    f"at the last epoch; the paper prints {page.number(GATING, 'P@5', 'published', value='paper')} %.",
+    f"Without the mechanism it is {page.number(PLAIN, 'P@5', 'published')} %, and the mean "
+    f"rating of an item, which knows nothing of the user, reaches "
+    f"{page.number(ITEM_MEAN, 'P@5', 'published')} %.",
+)
+
+# %% [markdown]
 # ## What the paper shows and claims
 #
 # Ten methods, precision, NDCG and MAP at 5, 7 and 10, one run each. In our words:
@@ -31,37 +54,11 @@
 #   gates (T08), gates slightly more (T09), thanks to the pool (T10);
 # - the model works on explicit data with side information (T11) and trains more steadily than a MAML-based one (T33).
 #
-# ## Parameters
-
-# %% tags=["parameters"]
-profile: str = "recorded"  # recorded | quick | full
-track: str = "both"  # both | published | sound
-seeds: int = 5  # at most this many seeds of each trained method
-device: str = "auto"  # auto | cpu | cuda; where a full or quick profile trains
-
-# %% [markdown]
 # ## Run
 #
 # `recorded` reads the committed records; `quick` trains for seconds on planted ratings; `full` repeats every run, as
 # `metarec run tanp.table3` does.
-
-# %%
-from metarec.runs import obtain
-from metarec.report import claims, tables, tanp
-from metarec.show import pairs as differences, header as provenance
-from metarec.show import style
-from metarec.show.curves import optimism
-from metarec.show.dots import dots
-from metarec.show.html import on
-from metarec.report.tanp_users import cutoff_gaps
-
-style.use_style()
-records, store = obtain(
-    "tanp.table3", profile=profile, track=track, seeds=seeds, device=device
-)
-search = store.read("tanp", "table3-tuning")
-
-# %% [markdown]
+#
 # ## The paper and ours: as published
 #
 # The released program as far as it goes: its split of users with its seed, its losses and learning rate, the weights of the last
@@ -70,20 +67,14 @@ search = store.read("tanp", "table3-tuning")
 # identities an interaction is eight fields, each with an embedding of size 32, as in MeLU, whose files the authors used ([D16](#d16)).
 
 # %%
-on("published", provenance.header, records)
+page.conditions("published")
 
 # %%
-table = on("published", tables.build, records, store, tanp.TABLE3)
-table
+page.table("published")
 
 # %% mystnb={"figure": {"caption": "Table 3 as a figure, published track. Open circles: printed in the paper. Dots: ours, with one small dot a seed and the 95 % interval of their mean. Dashed: what popularity alone scores; dotted: the mean rating of an item.", "name": "fig-tanp-table3"}, "image": {"alt": "Dot plot with one row a method and three panels, P@5, NDCG@10 and P@10 in per cent. Open orange circles are the values printed in the paper. A dashed line for popularity stands at the left, among the weakest printed baselines; a dotted line for the item mean stands at the right, to the right of every printed baseline and among the rows of TaNP. Our dots for the trained rows lie on it or just beside it."}}
-on(
-    "published",
-    dots,
-    records,
-    table,
-    ("P@5", "NDCG@10", "P@10"),
-    lines=tanp.TABLE3_LINES,
+page.dots(
+    "published", metrics=("P@5", "NDCG@10", "P@10"), lines=users.LINES
 )
 
 # %% [markdown]
@@ -103,8 +94,7 @@ on(
 # are short, and that can be held against the paper without its data, for every row that it prints.
 
 # %%
-users = store.read("tanp", "table3-users")
-on("published", cutoff_gaps, [*records, *users], tanp.TABLE3)
+users.cutoff_gaps(page, "published")
 
 # %% [markdown]
 # In all ten printed rows both grow. With users of 40 ratings or more, so that a query has 20 at least, MAP *falls* for popularity and for
@@ -118,34 +108,25 @@ on("published", cutoff_gaps, [*records, *users], tanp.TABLE3)
 # ([D1](#d1), [D2](#d2), [D3](#d3)). `metarec run tanp.table3 --track sound` trains it.
 
 # %%
-on("sound", provenance.header, records, search=search)
+page.conditions("sound")
 
 # %%
-on("sound", tables.build, records, store, tanp.TABLE3)
+page.table("sound", as_printed=True)
 
 # %%
-on("sound", tables.build, records, store, tanp.TABLE3, prefix="std:")
+page.table("sound")
 
 # %% [markdown]
 # ## Epoch by epoch
 
 # %% mystnb={"figure": {"caption": "Training on the published track: mean of the seeds, and their range as a band.", "name": "fig-tanp-table3-epochs"}, "image": {"alt": "Three panels over 150 epochs for the plain, FiLM and gated variants of TaNP on the published track, means over seeds with the range of the seeds as a narrow band. Left, P@5 on test users: all three rise together to the line of the item mean, reach it about epoch 30, and stay. Middle, squared error on training tasks: falls together at first; after epoch 30 the modulated variants fall further, to about 0.82, the plain one to 0.86. Right, divergence between the two posteriors on a logarithmic axis: for the plain variant it rises to two hundredths of a nat, for the modulated ones it falls below one ten-thousandth."}}
-variants = (tanp.PLAIN, tanp.FILM, tanp.GATING)
-on(
-    "published",
-    tanp.training_curves,
-    records,
-    variants,
-    table,
-    floor="Item mean",
-    zero_one=False,
-)
+latent.training_curves(page, "published", floor=ITEM_MEAN, zero_one=False)
 
 # %%
-on("published", optimism, records, variants, table, "P@5")
+page.optimism("published", latent.VARIANTS, "P@5")
 
 # %%
-on("published", tanp.latent, records, (*variants, tanp.NO_POOL))
+latent.carried(page, "published")
 
 # %% [markdown]
 # On ratings training is well-behaved: the variants reach their level within a fifth of the epochs and keep it, so that picking an epoch from
@@ -160,18 +141,10 @@ on("published", tanp.latent, records, (*variants, tanp.NO_POOL))
 # Differences between methods, paired over the same users; the floor is the item mean.
 
 # %%
-on("published", differences.table, records, store, tanp.TABLE3_PAIRS, tanp.NINE)
+page.pairs("published")
 
 # %%
-on(
-    "sound",
-    differences.table,
-    records,
-    store,
-    tanp.TABLE3_PAIRS,
-    tanp.NINE,
-    prefix="std:",
-)
+page.pairs("sound")
 
 # %% [markdown]
 # ## Verdict on each claim
@@ -180,7 +153,7 @@ on(
 # that fails on one set may be decided without the others.
 
 # %%
-claims.table("tanp/table3-movielens", records, store)
+page.claims()
 
 # %% [markdown]
 # ## What could differ
@@ -195,4 +168,4 @@ claims.table("tanp/table3-movielens", records, store)
 # ## Provenance
 
 # %%
-provenance.stamp(records)
+page.stamp()

@@ -14,12 +14,35 @@
 # ---
 
 # %% [markdown]
-# # Table 4: Last.FM
+# # TaNP Table 4: Last.FM
 #
 # Table 4 of TaNP {cite:p}`lin2021tanp` is the one table that can be held against released code and released data: the authors
 # distribute the Last.FM ratings, the negatives and even the split. We train their model again, with several seeds, and set beside
 # every number what costs nothing: a random ranking, the popularity of the items, a mean for each item.
-#
+
+# %% tags=["parameters", "hide-input"]
+profile: str = "recorded"  # recorded | quick | full
+track: str = "both"  # both | published | sound
+seeds: int = 5  # at most this many seeds of each trained method
+device: str = "auto"  # auto | cpu | cuda; where a full or quick profile trains
+
+# %% tags=["hide-input"]
+from metarec.papers import open_page
+from metarec.papers.tanp import latent
+from metarec.papers.tanp.tables import GATING, PLAIN, POPULARITY
+
+page = open_page(
+    "tanp/table4-lastfm", "tanp.table4", profile=profile, track=track, seeds=seeds, device=device
+)
+page.short(
+    f"TaNP (Gating-FiLM) reaches a P@5 of {page.number(GATING, 'P@5', 'published')} % "
+    f"at the last epoch; the paper prints {page.number(GATING, 'P@5', 'published', value='paper')} %.",
+    f"The popularity of the artists, which knows nothing of the user, reaches "
+    f"{page.number(POPULARITY, 'P@5', 'published')} %; TaNP without the mechanism "
+    f"{page.number(PLAIN, 'P@5', 'published')} %.",
+)
+
+# %% [markdown]
 # ## What the paper shows and claims
 #
 # Eleven methods rank the query items of test users who were never trained on, from a support of 20 interactions. Precision,
@@ -39,54 +62,28 @@
 # ([D15](#d15), [Foundations](../../book/foundations.md)). The first and the last group of rows in the tables
 # say how far.
 #
-# ## Parameters
-
-# %% tags=["parameters"]
-profile: str = "recorded"  # recorded | quick | full
-track: str = "both"  # both | published | sound
-seeds: int = 5  # at most this many seeds of each trained method
-device: str = "auto"  # auto | cpu | cuda; where a full or quick profile trains
-
-# %% [markdown]
 # ## Run
 #
 # `obtain` reads the committed records, or makes them: `quick` trains for seconds on planted ratings, `full` repeats every run on the
 # real data. The command line does the latter as well: `metarec run tanp.table4`.
-
-# %%
-from metarec.runs import obtain
-from metarec.report import claims, tables, tanp
-from metarec.show import pairs as differences, header as provenance
-from metarec.show import style
-from metarec.show.curves import optimism
-from metarec.show.dots import dots
-from metarec.show.html import on
-
-style.use_style()
-records, store = obtain(
-    "tanp.table4", profile=profile, track=track, seeds=seeds, device=device
-)
-search = store.read("tanp", "table4-tuning")
-
-# %% [markdown]
+#
 # ## The paper and ours: as published
 #
 # The published track does what the released program does: its data and split, its losses, its learning rate, the weights of the last
 # epoch, a latent variable drawn at test, its form of the metrics.
 
 # %%
-on("published", provenance.header, records)
+page.conditions("published")
 
 # %%
-table = on("published", tables.build, records, store, tanp.TABLE4)
-table
+page.table("published")
 
 # %% [markdown]
 # The three floors named *Item mean*, *Popularity* and *Damped user + item bias* use no network. Popularity counts, over the training
 # users, how often an item was liked; the other two rank by its damped mean label among them. The figure draws popularity as a line through the whole table.
 
 # %% mystnb={"figure": {"caption": "Table 4 as a figure, published track. Open circles: printed in the paper. Dots: ours, with one small dot a seed and the 95 % interval of their mean. Dashed: what popularity alone scores.", "name": "fig-tanp-table4"}, "image": {"alt": "Dot plot with one row a method and three panels, P@5, NDCG@10 and P@10 in per cent. Open orange circles are the values printed in the paper, blue dots our means with 95 per cent intervals and small dots for single seeds. A dashed line marks popularity; the random ranker and the ceiling are a line or a number at the edge. All printed baselines lie left of the popularity line, and the rows of TaNP lie about it."}}
-on("published", dots, records, table, ("P@5", "NDCG@10", "P@10"))
+page.dots("published", metrics=("P@5", "NDCG@10", "P@10"))
 
 # %% [markdown]
 # Read the figure from the line. Every baseline of the paper, as printed, stands to its left: a ranker that knows nothing of the user
@@ -101,17 +98,17 @@ on("published", dots, records, table, ("P@5", "NDCG@10", "P@10"))
 # metrics, to compare with the paper:
 
 # %%
-on("sound", provenance.header, records, search=search)
+page.conditions("sound")
 
 # %%
-on("sound", tables.build, records, store, tanp.TABLE4)
+page.table("sound", as_printed=True)
 
 # %% [markdown]
 # Then in the standard form, where only a liked item is a hit. Here the ceiling is no longer
 # 100: a user with three liked items among the candidates cannot have five hits.
 
 # %%
-on("sound", tables.build, records, store, tanp.TABLE4, prefix="std:")
+page.table("sound")
 
 # %% [markdown]
 # ## Epoch by epoch
@@ -120,11 +117,10 @@ on("sound", tables.build, records, store, tanp.TABLE4, prefix="std:")
 # a person could choose from such a log is worth looking at. The left panel is that log, averaged over seeds.
 
 # %% mystnb={"figure": {"caption": "Training on the published track: mean of the seeds, and their range as a band.", "name": "fig-tanp-table4-epochs"}, "image": {"alt": "Three panels over 150 epochs for the plain, FiLM and gated variants of TaNP on the published track, means over seeds with the range of the seeds as a band. Left, P@5 on test users: all rise to the line of popularity, the plain variant first, which then falls again. Middle, squared error on training tasks: the modulated variants come to rest at the error of the constant one half, the plain one goes on falling. Right, divergence between the two posteriors on a logarithmic axis: below one thousandth of a nat throughout."}}
-variants = (tanp.PLAIN, tanp.FILM, tanp.GATING)
-on("published", tanp.training_curves, records, variants, table)
+latent.training_curves(page, "published")
 
 # %%
-on("published", optimism, records, variants, table, "P@5")
+page.optimism("published", latent.VARIANTS, "P@5")
 
 # %% [markdown]
 # Two things stand out.
@@ -147,7 +143,7 @@ on("published", optimism, records, variants, table, "P@5")
 # takes the place of the draw.
 
 # %%
-on("published", tanp.latent, records, (*variants, *tanp.BESIDE))
+latent.carried(page, "published")
 
 # %% [markdown]
 # The posterior has collapsed: it is the same Gaussian whatever labels it is shown, and the decoder has learned to ignore it; a draw
@@ -167,11 +163,10 @@ on("published", tanp.latent, records, (*variants, *tanp.BESIDE))
 # with a part taken away: the pool (*no pool*), or the identity of the user (*no user identity*), which no test user ever had trained.
 
 # %%
-pairs = tanp.TABLE4_PAIRS
-on("published", differences.table, records, store, pairs, tanp.NINE)
+page.pairs("published")
 
 # %%
-on("sound", differences.table, records, store, pairs, tanp.NINE, prefix="std:")
+page.pairs("sound")
 
 # %% [markdown]
 # The last row of the sound table is a lesson in searching on few users. For the model without identities the largest learning rate of
@@ -185,7 +180,7 @@ on("sound", differences.table, records, store, pairs, tanp.NINE, prefix="std:")
 # that fails on one set may be decided without the others.
 
 # %%
-claims.table("tanp/table4-lastfm", records, store)
+page.claims()
 
 # %% [markdown]
 # ## What could differ
@@ -204,4 +199,4 @@ claims.table("tanp/table4-lastfm", records, store)
 # ## Provenance
 
 # %%
-provenance.stamp(records)
+page.stamp()

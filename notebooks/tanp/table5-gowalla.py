@@ -14,13 +14,36 @@
 # ---
 
 # %% [markdown]
-# # Table 5: Gowalla
+# # TaNP Table 5: Gowalla
 #
 # Table 5 of TaNP {cite:p}`lin2021tanp` asks of places what Table 4 asks of artists: check-ins, no content, a support of 20 interactions.
 # It is where the paper reports its largest gains. The rows behind it were never distributed, and no rule gives their counts, so what
 # follows is on an extract of our own ([D19](#d19)). Its numbers cannot be held against the printed ones; what can be asked is
 # whether the methods stand to one another as the paper says.
-#
+
+# %% tags=["parameters", "hide-input"]
+profile: str = "recorded"  # recorded | quick | full
+track: str = "both"  # both | published | sound
+seeds: int = 5  # at most this many seeds of each trained method
+device: str = "auto"  # auto | cpu | cuda; where a full or quick profile trains
+
+# %% tags=["hide-input"]
+from metarec.papers import open_page
+from metarec.papers.tanp import latent
+from metarec.papers.tanp.tables import GATING, POPULARITY
+
+page = open_page(
+    "tanp/table5-gowalla", "tanp.table5", profile=profile, track=track, seeds=seeds, device=device
+)
+page.short(
+    f"On our extract of Gowalla, TaNP (Gating-FiLM) has a P@5 of "
+    f"{page.number(GATING, 'P@5', 'published')} % at the last of 150 epochs; popularity, which "
+    f"knows nothing of the user, has {page.number(POPULARITY, 'P@5', 'published')} %.",
+    "The rows of the paper's Table 5 were never distributed, so nothing here compares with a "
+    "printed number.",
+)
+
+# %% [markdown]
 # ## What the paper shows and claims
 #
 # Eleven methods, precision, NDCG and MAP at 5, 7 and 10, one run each. In our words:
@@ -31,50 +54,24 @@
 #   gates (T08), gates slightly more (T09), thanks to the pool (T10);
 # - the model works without side information (T11) and trains more steadily than a MAML-based one (T33).
 #
-# ## Parameters
-
-# %% tags=["parameters"]
-profile: str = "recorded"  # recorded | quick | full
-track: str = "both"  # both | published | sound
-seeds: int = 5  # at most this many seeds of each trained method
-device: str = "auto"  # auto | cpu | cuda; where a full or quick profile trains
-
-# %% [markdown]
 # ## Run
 #
 # `recorded` reads the committed records; `quick` trains for seconds on planted ratings; `full` repeats every run, as
 # `metarec run tanp.table5` does.
-
-# %%
-from metarec.runs import obtain
-from metarec.report import claims, tables, tanp
-from metarec.show import pairs as differences, header as provenance
-from metarec.show import style
-from metarec.show.curves import optimism
-from metarec.show.dots import dots
-from metarec.show.html import on
-
-style.use_style()
-records, store = obtain(
-    "tanp.table5", profile=profile, track=track, seeds=seeds, device=device
-)
-search = store.read("tanp", "table5-tuning")
-
-# %% [markdown]
+#
 # ## The paper and ours: as published
 #
 # The released program, run on this extract as it is run on Last.FM: histories of 30 to 200 rows, its split of users with its seed, its
 # losses and learning rate, the weights of the last epoch, a latent variable drawn at test, its form of the metrics.
 
 # %%
-on("published", provenance.header, records)
+page.conditions("published")
 
 # %%
-table = on("published", tables.build, records, store, tanp.TABLE5)
-table
+page.table("published")
 
 # %% mystnb={"figure": {"caption": "Table 5 as a figure, published track. Dots: ours, with one small dot a seed and the 95 % interval of their mean. Diamonds: floors, in which nothing is random. Dashed: what popularity alone scores. The paper's values are on other rows and not drawn.", "name": "fig-tanp-table5"}, "image": {"alt": "Dot plot with one row a method and three panels, P@5, NDCG@10 and P@10 in per cent. The four trained rows lie together at the left, their intervals overlapping, nearer to the random ranker than to popularity, whose dashed line is at the right edge of each panel. The item mean and the damped bias lie just left of that line."}}
-on("published", dots, records, table, ("P@5", "NDCG@10", "P@10"))
+page.dots("published", metrics=("P@5", "NDCG@10", "P@10"))
 
 # %% [markdown]
 # At the last of 150 epochs every variant is far below popularity, in precision at five by some sixteen points, and not much above a
@@ -87,13 +84,13 @@ on("published", dots, records, table, ("P@5", "NDCG@10", "P@10"))
 # ([D1](#d1), [D2](#d2), [D3](#d3)). First in the released form of the metrics, then in the standard one.
 
 # %%
-on("sound", provenance.header, records, search=search)
+page.conditions("sound")
 
 # %%
-on("sound", tables.build, records, store, tanp.TABLE5)
+page.table("sound", as_printed=True)
 
 # %%
-on("sound", tables.build, records, store, tanp.TABLE5, prefix="std:")
+page.table("sound")
 
 # %% [markdown]
 # The smallest learning rate of the grid was chosen for every row, and epochs near the tenth. With that, what was lost is back: all rows
@@ -104,11 +101,10 @@ on("sound", tables.build, records, store, tanp.TABLE5, prefix="std:")
 # ## Epoch by epoch
 
 # %% mystnb={"figure": {"caption": "Training on the published track: mean of the seeds, and their range as a band.", "name": "fig-tanp-table5-epochs"}, "image": {"alt": "Three panels over 150 epochs for the plain, FiLM and gated variants of TaNP on the published track, means over seeds with the range of the seeds as a band. Left, P@5 on test users: all start just below the line of popularity, at about 72 per cent, and fall to about 57, the plain variant first. Middle, squared error on training tasks: it rests at the error of the constant one half, the longer the more modulation there is, then drops below 0.16 and goes on falling. Right, divergence between the two posteriors on a logarithmic axis: below one thousandth of a nat throughout."}}
-variants = (tanp.PLAIN, tanp.FILM, tanp.GATING)
-on("published", tanp.training_curves, records, variants, table)
+latent.training_curves(page, "published")
 
 # %%
-on("published", optimism, records, variants, table, "P@5")
+page.optimism("published", latent.VARIANTS, "P@5")
 
 # %% [markdown]
 # On Last.FM ([Table 4](table4-lastfm.ipynb)) the modulated variants had hardly begun to learn when training ended. Gowalla's extract has
@@ -122,7 +118,7 @@ on("published", optimism, records, variants, table, "P@5")
 # its scores there are those of no row the paper prints for TaNP.
 
 # %%
-on("published", tanp.latent, records, (*variants, tanp.NO_POOL))
+latent.carried(page, "published")
 
 # %% [markdown]
 # The divergence, the uniform assignments and the mean in place of the draw say what they say on Last.FM: neither the latent variable nor
@@ -133,18 +129,10 @@ on("published", tanp.latent, records, (*variants, tanp.NO_POOL))
 # Differences between methods, paired over the same users.
 
 # %%
-on("published", differences.table, records, store, tanp.PAIRS, tanp.NINE)
+page.pairs("published")
 
 # %%
-on(
-    "sound",
-    differences.table,
-    records,
-    store,
-    tanp.PAIRS,
-    tanp.NINE,
-    prefix="std:",
-)
+page.pairs("sound")
 
 # %% [markdown]
 # ## Verdict on each claim
@@ -153,7 +141,7 @@ on(
 # that fails on one set may be decided without the others.
 
 # %%
-claims.table("tanp/table5-gowalla", records, store)
+page.claims()
 
 # %% [markdown]
 # ## What could differ
@@ -170,4 +158,4 @@ claims.table("tanp/table5-gowalla", records, store)
 # ## Provenance
 
 # %%
-provenance.stamp(records)
+page.stamp()

@@ -50,19 +50,29 @@ def sweep_of(page: Page) -> tuple[Sweep, TableSpec]:
 def figure(page: Page, track: str = "sound", *, levels: Sequence[str] = ()) -> Figure | html.Html:
     """The error of each method and paired gains; `levels` are floors of Table 2, drawn as lines."""
     found, spec = sweep_of(page)
-    if not any(r.track == track for r in page.records):
-        return html.nothing(f"No {track} track here: the parameter track leaves it out.")
-    quick = page.records[0].profile == "quick"
-    lines = {} if quick else floors(page.store, levels, track=track)
+    if why := page.lacks(track):
+        return why
+    lines = floors(page.store, levels, track=track)
     return sweep_figure.figure(page.records, page.store, found, spec, track=track, levels=lines)
 
 
 def table(page: Page, track: str = "sound") -> html.Html:
     """The numbers of the figure."""
     found, spec = sweep_of(page)
-    if not any(r.track == track for r in page.records):
-        return html.nothing(f"No {track} track here: the parameter track leaves it out.")
+    if why := page.lacks(track):
+        return why
     return sweep.table(page.records, page.store, found, spec, track=track)
+
+
+def mean(page: Page, label: str, value: float, dataset: str, track: str = "sound") -> str:
+    """The mean error of a method at one value of the figure's setting, as text; a dash if there is none."""
+    found, spec = sweep_of(page)
+    if page.lacks(track, dataset):
+        return "–"
+    frame = sweep.means(page.records, found, spec, track=track)
+    own = frame[(frame["method"] == label) & (frame["value"] == value) & (frame["dataset"] == dataset)]
+    scores = own["score"].dropna()
+    return "–" if scores.empty else html.number(float(scores.mean()), 4)
 
 
 def floors(

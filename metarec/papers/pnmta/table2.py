@@ -13,6 +13,7 @@ from metarec.show.table import score
 from metarec.stats.intervals import interval
 from metarec.stats.runs import emptied
 
+READINGS = "Table 2 of PNMTA, the lost formulas read the other way"
 # Beside the usual lines: what two numbers, the user's and the item's bias, reach.
 LINES: dots.Lines = {**dots.LINES, BIAS: ("user + item bias", (0, (6, 1.5, 1.5, 1.5)))}
 

@@ -11,12 +11,15 @@ from metarec.papers.tanp.places import BEST_K, BEST_LAMBDA, LASTFM, POOL, WEIGHT
 from metarec.papers.tanp.tables import FIG5, POPULARITY, RANDOM, TABLE4
 from metarec.show import html, sweep_figure
 from metarec.show.page import Page
-from metarec.show.sweep import Sweep, grid_table
+from metarec.show.sweep import Sweep, grid_table, means
 from metarec.show.table import paper_values
 from metarec.stats.runs import read
 
 # The paper's metric on the published track, the standard one on the sound track.
 NAMES = {"published": "P@10 as released", "sound": "standard P@10"}
+
+
+METHODS = tuple(BEST_K)
 
 
 def _sweeps() -> tuple[Sweep, ...]:
@@ -45,13 +48,29 @@ def _sweeps() -> tuple[Sweep, ...]:
 def figure(page: Page) -> Figure:
     """Both tracks, both settings, with the random ranker and popularity on the same users."""
     floors = [r for r in read(page.store, TABLE4) if r.label in (RANDOM, POPULARITY)]
-    if any(r.profile == "quick" for r in page.records):
-        floors = []
     return sweep_figure.grid(page.records, _sweeps(), FIG5, names=NAMES, floors=floors)
 
 
 def table(page: Page, track: str) -> Any:
     """The numbers of one row of the figure."""
-    if not any(r.track == track for r in page.records):
-        return html.nothing(f"No {track} track here: the parameter track leaves it out.")
+    if why := page.lacks(track):
+        return why
     return grid_table(page.records, _sweeps(), FIG5, track=track, name=NAMES[track])
+
+
+def spans(page: Page, track: str) -> str:
+    """A sentence: how far apart the means along each setting are, and where popularity is."""
+    if page.lacks(track):
+        return f"The {track} track is not shown."
+    prefix, told = FIG5.prefix[track], []
+    for one in _sweeps():
+        frame = means(page.records, one, FIG5, track=track, prefix=prefix)
+        at = 100 * frame.groupby(["method", "value"])["score"].mean()
+        told.append(f"{html.number(at.min())} to {html.number(at.max())} % along {one.setting.label}")
+    floor = [
+        r.metrics[prefix + "P@10"]
+        for r in read(page.store, TABLE4)
+        if r.label == POPULARITY and r.track == track
+    ]
+    level = f"; popularity has {html.number(100 * floor[0])} %" if floor else ""
+    return f"{NAMES[track]} ({track} track): means from {' and from '.join(told)}{level}."

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,21 +14,18 @@ from made_records import USERS, add, add_seeds
 
 from metarec.claims.beside import word
 from metarec.errors import RecordError
-from metarec.experiments import obtain
-from metarec.report import tables, tanp
-from metarec.report.layout import Block, Layout, select
-from metarec.report.tables import build
-from metarec.report.tanp_users import cutoff_gaps
-from metarec.runs import origin
+from metarec.papers import open_page
+from metarec.papers.tanp import tables as tanp
+from metarec.papers.tanp.users import cutoff_gaps
+from metarec.runs.plan import Row, TableSpec
 from metarec.runs.records import Record
 from metarec.runs.store import Store
-from metarec.show import curves as epochs
-from metarec.show import dots as figures
-from metarec.show import header as provenance
-from metarec.show import html, style
-from metarec.show import pairs as differences
+from metarec.show import curves, dots, header, html, pairs, style
+from metarec.show.page import Page
+from metarec.show.table import build, collapsed, paper_values
 from metarec.show.words import ABOVE, BELOW, NEAR, NOT_COMPARABLE, NOT_RUN, UNCERTAIN
 from metarec.stats.intervals import Interval
+from metarec.stats.runs import select
 from metarec.stats.samples import samples
 
 mpl.use("agg")
@@ -59,14 +54,19 @@ def test_the_word_beside_the_papers_number_takes_no_side() -> None:
     assert word(float("nan"), 0, wide, column) == ""
 
 
-LAYOUT = Layout(
+SPEC = TableSpec(
+    name="tanp.made",
     title="Made table",
     reference="tanp_table4_lastfm",
-    blocks=(Block("Last.FM", "N_S=20", "lastfm-tanp", ("P@5", "NDCG@5")),),
-    sections={
-        "Floors": ("Item mean", "Twin"),
-        "Paper": (*tanp.BASELINES, tanp.PLAIN, tanp.FILM, tanp.GATING),
-    },
+    blocks=(replace(tanp.LASTFM, metrics=("P@5", "NDCG@5")),),
+    rows=(
+        Row("Item mean", "item-mean", section="Floors"),
+        Row("Twin", "item-mean", section="Floors"),
+        *(Row(label, section="Paper") for label in (*tanp.BASELINES, tanp.PLAIN, tanp.FILM, tanp.GATING)),
+    ),
+    prefix=tanp.PREFIX,
+    shown=("P@5",),
+    deviations=("D1",),
 )
 BOTH = {"P@5": 0.0, "NDCG@5": 0.0, "std:P@5": -0.1, "std:NDCG@5": 0.0}
 
@@ -78,7 +78,7 @@ def made(store: Store, **given: Any) -> list[Record]:
 
 
 def test_table_puts_the_paper_beside_ours(store: Store) -> None:
-    frame = build(made(store), store, LAYOUT, track="published").frame.set_index(["method", "metric"])
+    frame = build(SPEC, made(store), store, track="published").frame.set_index(["method", "metric"])
     film = frame.loc[(tanp.FILM, "P@5")]
     assert film["paper"] == 76.06  # as transcribed
     assert film["ours"] == pytest.approx(76.06, abs=2)
@@ -88,47 +88,61 @@ def test_table_puts_the_paper_beside_ours(store: Store) -> None:
     assert frame.loc[("MeLU", "P@5"), "verdict"] == BELOW
     assert frame.loc[("PPR", "P@5"), "verdict"] == NOT_RUN
     assert frame.loc[("Item mean", "P@5"), "verdict"] == ""
-    assert len(frame) == 2 * len(LAYOUT.rows)
+    assert len(frame) == 2 * len(SPEC.rows)
 
 
 def test_table_shows_one_form_of_the_metrics_at_a_time(store: Store) -> None:
-    table = build(made(store), store, LAYOUT, track="published", prefix="std:")
+    table = build(SPEC, made(store, track="sound"), store, track="sound")
     assert table.column("P@5", "paper") == {}
     assert table.column("P@5")["Item mean"] == pytest.approx(60, abs=0.5)
     assert table.wide().loc["MeLU", ("Last.FM", "P@5")] == pytest.approx(40, abs=0.5)
 
 
 def test_planted_data_is_not_compared(store: Store) -> None:
-    table = build(made(store, dataset="synthetic"), store, LAYOUT, track="published")
+    table = build(SPEC, made(store, dataset="synthetic-implicit"), store, track="published")
     assert set(table.frame["verdict"]) == {"", "not comparable", "not run"}
     assert tanp.FILM not in table.column("P@5", "paper")
 
 
 def test_an_extract_that_stands_in_is_not_compared(store: Store) -> None:
-    blocks = (replace(LAYOUT.blocks[0], stand_in="an extract of our own"),)
-    table = build(made(store), store, replace(LAYOUT, blocks=blocks), track="published")
+    blocks = (replace(SPEC.blocks[0], stand_in="an extract of our own"),)
+    table = build(replace(SPEC, blocks=blocks), made(store), store, track="published")
     assert set(table.frame["verdict"]) == {"", "not comparable", "not run"}
     assert any("or an extract of our own)" in note for note in table.notes)
 
 
 def test_no_row_is_lost_and_no_track_invented(store: Store) -> None:
     records = made(store)
-    with pytest.raises(RecordError, match="no row for Mystery"):
-        build([*records, add(store, "Mystery", BOTH)], store, LAYOUT, track="published")
+    with pytest.raises(RecordError, match="no row for MAMO"):
+        build(replace(SPEC, rows=SPEC.rows[:-4]), records, store, track="published")
     with pytest.raises(RecordError, match="no record of the sound track"):
-        build(records, store, LAYOUT, track="sound")
-    shown = html.on("sound", build, records, store, LAYOUT)
-    assert "No sound track here" in shown.html
+        build(SPEC, records, store, track="sound")
+    page = Page("tanp/made", (SPEC,), {SPEC.name: records}, store)
+    for shown in (page.table("sound"), page.conditions("sound"), page.pairs("sound"), page.dots("sound")):
+        assert "No sound track here" in shown.html
+
+
+def test_what_was_not_run_and_the_other_columns_stand_behind_a_switch(store: Store) -> None:
+    shown = build(SPEC, made(store), store, track="published")
+    outline = Outline(shown.html)
+    (box,) = [a for tag, a in outline.tags if tag == "input"]
+    (label,) = [a for tag, a in outline.tags if tag == "label"]
+    assert box["type"] == "checkbox" and label["for"] == box["id"]
+    hidden = [a for tag, a in outline.tags if tag in ("th", "td", "tr", "tbody") and a.get("class") == "more"]
+    run = {r.label for r in made(store)}
+    absent = [row.label for row in SPEC.rows if row.label not in run]
+    assert len(hidden) == 1 + len(SPEC.rows) + len(absent), "a heading, a cell a row, and the rows not run"
+    assert any(note == f"Not run yet, behind the switch: {', '.join(absent)}." for note in shown.notes)
 
 
 def test_collapsed_predictors_stop_the_build(store: Store) -> None:
     records = made(store)
-    mean = store.per_user("tanp", "made", [records[-1].key])
+    mean = store.per_user([records[-1]])
     twin = add(store, "Twin", {m: mean[m] for m in BOTH}, seed=0)
     with pytest.raises(RecordError, match="'Item mean' and 'Twin' have identical metrics"):
-        build([*records, twin], store, LAYOUT, track="published")
-    allowed = replace(LAYOUT, same={("Twin", "Item mean"): "one is the other."})
-    notes = build([*records, twin], store, allowed, track="published").notes
+        build(SPEC, [*records, twin], store, track="published")
+    allowed = replace(SPEC, same={("Twin", "Item mean"): "one is the other."})
+    notes = build(allowed, [*records, twin], store, track="published").notes
     assert any("one is the other" in note for note in notes)
 
 
@@ -136,15 +150,15 @@ def test_a_network_that_became_a_floor_is_found_at_any_seed(store: Store) -> Non
     floor = {m: np.linspace(0, 1, USERS) for m in BOTH}
     records = [add(store, "Item mean", floor), *add_seeds(store, "MeLU", BOTH, seeds=2)]
     records.append(add(store, "MeLU", floor, seed=2))
-    assert tables.collapsed(samples(records, store, list(BOTH))) == [("Item mean", "MeLU")]
+    assert collapsed(samples(records, store, list(BOTH))) == [("Item mean", "MeLU")]
 
 
 def test_missing_metrics_and_diverged_seeds_are_said(store: Store) -> None:
-    layout = replace(LAYOUT, blocks=(replace(LAYOUT.blocks[0], metrics=("P@5", "MAE")),))
+    spec = replace(SPEC, blocks=(replace(SPEC.blocks[0], metrics=("P@5", "MAE")),))
     records = add_seeds(store, "MeLU", TWO, seeds=2)
     records.append(add(store, "MeLU", {m: np.nan for m in TWO}, seed=2))
     records.append(add(store, "Item mean", {"P@5": 0.3}))
-    table = build(records, store, layout, track="published")
+    table = build(spec, records, store, track="published")
     frame = table.frame.set_index(["method", "metric"])
     assert frame.loc[("MeLU", "P@5"), "seeds"] == 2
     assert frame.loc[("Item mean", "MAE"), "verdict"] == ""
@@ -152,28 +166,25 @@ def test_missing_metrics_and_diverged_seeds_are_said(store: Store) -> None:
     assert any(n.startswith("n/a") for n in table.notes)
 
 
-@pytest.mark.parametrize("layout", [tanp.TABLE3, tanp.TABLE4, tanp.TABLE5], ids=lambda layout: layout.title)
-def test_every_printed_row_of_tanps_tables_has_a_place(layout: Layout) -> None:
-    paper = tables.paper_values(layout.reference)
-    (block,) = layout.blocks
-    assert set(paper["method"]) <= set(layout.rows)
-    assert set(paper["metric"]) == set(tanp.NINE)
+@pytest.mark.parametrize("spec", [tanp.TABLE3, tanp.TABLE4, tanp.TABLE5], ids=lambda spec: spec.name)
+def test_every_printed_row_of_tanps_tables_has_a_place(spec: TableSpec) -> None:
+    paper = paper_values(spec.reference)
+    (block,) = spec.blocks
+    assert set(paper["method"]) <= set(spec.printed.values())
+    assert set(paper["metric"]) == set(tanp.NINE) >= set(spec.shown)
     assert set(paper["decimals"]) == {2}
     assert set(zip(paper["dataset"], paper["setting"], strict=True)) == {(block.dataset, block.setting)}
 
 
 def test_the_cut_off_tells_short_queries_from_long_ones() -> None:
     """MAP grows with the cut-off in each printed row, and does so for users of 30 ratings, not of 40."""
-    records, store = obtain("tanp.table3-users")
-    floors = [r for r in store.read("tanp", "table3") if not r.epochs]
-    shown = cutoff_gaps([*records, *floors], tanp.TABLE3, track="published")
+    page = open_page("tanp/table3-movielens", "tanp.table3", "tanp.table3-users", profile="recorded")
+    shown = cutoff_gaps(page, "published")
     gaps = shown.frame.set_index(["shortest", "method"])["MAP@5 to MAP@10"]
     printed = shown.frame[shown.frame["shortest"].isna()]
     assert len(printed) == 10 and (printed["MAP@5 to MAP@10"] > 0).all()
     for floor in ("Popularity", "Item mean"):
         assert gaps[30, floor] > 0 > gaps[40, floor]
-    with pytest.raises(RecordError, match="no floor has a record on the sound track"):
-        cutoff_gaps(records, tanp.TABLE3, track="sound")
 
 
 def test_records_are_selected_by_field_option_and_choice(store: Store) -> None:
@@ -194,7 +205,7 @@ class Outline(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
-        if tag != "br":
+        if tag not in ("br", "input"):
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
@@ -212,7 +223,7 @@ def test_rendered_table_is_accessible_and_escaped() -> None:
     assert scopes == ["colgroup", "col", "col", "rowgroup", "row"]
     names = [tag for tag, _ in outline.tags]
     assert "caption" in names
-    box = outline.tags[0][1]
+    box = next(a for tag, a in outline.tags if a.get("role") == "region")
     assert (box["tabindex"], box["role"], box["aria-label"]) == ("0", "region", "C < D")
 
 
@@ -229,13 +240,15 @@ def test_numbers_have_no_negative_zero() -> None:
 # --- differences, epochs, figures, provenance
 
 
-def test_differences_hold_each_pair_and_name_the_missing(store: Store) -> None:
-    records = add_seeds(store, "a", {"P@5": 0.2}) + add_seeds(store, "b", {"P@5": 0.0})
-    shown = differences.table(records, store, [("a", "b"), ("a", "c")], ["P@5"], track="published")
+def test_differences_hold_each_pair_and_are_counted_in_a_sentence(store: Store) -> None:
+    records = add_seeds(store, "a", BOTH, base=0.8) + add_seeds(store, "b", BOTH)
+    spec = replace(SPEC, pairs=(("a", "b"), ("a", "c")))
+    shown = pairs.table(spec, records, store, track="published")
     assert shown.frame["gain"].iloc[0] == pytest.approx(0.2, abs=0.005)
     assert "▲ better" in shown.html and "a against c" in shown.html
+    assert "<summary>2 of 2 differences are clear; better in some metric: a than b.</summary>" in shown.html
     with pytest.raises(RecordError, match="none of the pairs"):
-        differences.table(records, store, [("x", "y")], ["P@5"], track="published")
+        pairs.table(replace(SPEC, pairs=(("x", "y"),)), records, store, track="published")
 
 
 def with_curve(store: Store, seeds: int = 3) -> list[Record]:
@@ -249,75 +262,75 @@ def with_curve(store: Store, seeds: int = 3) -> list[Record]:
 
 def test_what_the_log_of_test_scores_would_let_one_pick(store: Store) -> None:
     records = with_curve(store)
-    table = build(records, store, LAYOUT, track="published")
-    picked = epochs.optimism(records, [tanp.FILM], table, "P@5", track="published").frame.iloc[0]
+    table = build(SPEC, records, store, track="published")
+    picked = curves.optimism(records, [tanp.FILM], table, "P@5", track="published").frame.iloc[0]
     assert (picked["last"], picked["best"], picked["own"]) == pytest.approx((60.0, 71.0, 71.0))
     with pytest.raises(RecordError, match="no recorded 'cluster'"):
-        epochs.history(records, tanp.FILM, "published", "cluster")
+        curves.history(records, tanp.FILM, "published", "cluster")
 
 
 def test_figures_have_axes_a_legend_and_every_row(store: Store) -> None:
     with mpl.rc_context():
         style.use_style()
         records = [*with_curve(store), add(store, "Item mean", {m: 0.5 for m in BOTH})]
-        table = build(records, store, LAYOUT, track="published")
-        fig = figures.dots(records, table, ("P@5", "NDCG@5"), track="published")
+        table = build(SPEC, records, store, track="published")
+        fig = dots.dots(records, table, metrics=("P@5", "NDCG@5"), track="published")
         rows = [t.get_text() for t in fig.axes[0].get_yticklabels()]
-        assert rows[::-1] == [r for r in LAYOUT.rows if r != "Twin"]
+        assert rows[::-1] == [row.label for row in SPEC.rows if row.label != "Twin"]
         assert fig.axes[1].get_xlabel() == "NDCG@5 (%)"
         assert "printed in the paper" in style.handles(fig)
         panels = {"test:P@5": "P@5", "kl": "KL (nats)"}
-        drawn = epochs.curves(records, [tanp.FILM], panels, track="published", log=["kl"])
+        drawn = curves.curves(records, [tanp.FILM], panels, track="published", log=["kl"])
         assert [ax.get_yscale() for ax in drawn.axes] == ["linear", "log"]
         assert min(drawn.axes[1].lines[0].get_ydata()) > 0
 
 
-def test_a_change_that_changed_no_number_is_told_from_none(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(provenance.sameness, "fresh", lambda module, digest: True)
-    header = provenance.header(made(store), track="published").html
-    assert "the code has changed since these runs, and gives the same numbers on planted data" in header
+def test_a_page_quotes_its_numbers_and_knows_what_it_lacks(store: Store) -> None:
+    page = Page("tanp/made", (SPEC,), {SPEC.name: made(store)}, store)
+    assert page.number(tanp.FILM, "P@5", "published", value="paper") == "76.06"
+    ours = page.value(tanp.FILM, "P@5", "published")
+    assert page.number(tanp.FILM, "P@5", "published") == html.number(ours, 2)
+    assert page.number(tanp.FILM, "P@5", "sound") == page.number("MeLU", "P@9", "published") == "–"
+    assert page.lacks("published") is None and page.lacks("sound") is not None
+    with pytest.raises(ValueError, match=r"has no data set 'Lastfm'; it has Last\.FM"):
+        page.table("published", "Lastfm")
+    with pytest.raises(ValueError, match=r"has no 'tanp\.other'; it has tanp\.made"):
+        page.of("tanp.other")
+
+
+def test_a_records_older_version_is_named_and_a_current_one_is_current(store: Store) -> None:
+    records = made(store)
+    assert "✓ current" in header.stamp(records).html and "older version" not in header.stamp(records).html
+    old = [replace(records[0], versions={"method item-mean": 0}), *records[1:]]
+    for shown in (header.stamp(old), header.header(old, track="published", spec=SPEC)):
+        assert "older version</a> method item-mean 0, now 1 (1 runs)" in shown.html
 
 
 def test_stamp_and_header_say_where_numbers_come_from(store: Store) -> None:
     records = made(store, git_commit="c0ffee", wall_seconds=2.0)
-    module = "metarec.methods.floors"
-    fresh = [replace(r, code_hash=origin.code_hash(module)) for r in records]
-    shown = provenance.stamp(fresh)
+    shown = header.stamp(records)
     assert "c0ffee" in shown.html and "ab" * 32 in shown.html and "2026-01-02" in shown.html
-    assert "✓ fresh" in shown.html and "stale" not in shown.html
-    assert provenance.stamp(fresh).html == shown.html
-    assert provenance.stale(fresh) == []
-    assert "unchanged since these runs" in provenance.header(fresh, track="published").html
-    header = provenance.header([records[0], *fresh[1:]], track="published").html
-    assert f"stale</a> changed since these runs: {tanp.FILM}" in header
-    assert 'href="../../book/deviations.html#d1"' in header
+    assert header.stamp(records).html == shown.html
+    assert 'href="book:deviations#d1"' in header.header(records, track="published", spec=SPEC).html
 
 
 def test_tuning_lists_the_grid_and_what_was_chosen(store: Store) -> None:
     search = [
-        add(store, "a", TWO, seed=s, options={"lr": lr, "sizes": [8, 8]}, experiment="made-tuning")
-        for lr in (0.1, 0.2)
-        for s in (0, 1)
+        add(store, "a", TWO, seed=s, options={"lr": lr, "sizes": [8, 8]}) for lr in (0.1, 0.2) for s in (0, 1)
     ]
     used = add(store, "a", TWO, options={"lr": 0.2, "sizes": [8, 8]})
-    row = provenance.tuning(search, [used]).iloc[0]
+    spec = replace(SPEC, rows=(Row("a", "item-mean"),))
+    row = header.tuning(search, [used], spec).iloc[0]
     assert (row["option"], row["grid"], row["seeds"], row["chosen"]) == ("lr", [0.1, 0.2], 2, [0.2])
-    assert (
-        "2 settings for each of 1 methods, 4 runs"
-        in provenance.header([used], track="published", search=search).html
-    )
+    told = header.header([used], track="published", search=search, spec=spec).html
+    assert "2 settings for each of 1 methods, 4 runs" in told
 
 
-def test_digest_of_code_does_not_depend_on_the_interpreter() -> None:
-    path = Path(origin.PACKAGE) / "records.py"
-    assert "type_params" not in origin._normalised(path)
-
-
-def test_reports_load_nothing_that_runs_experiments() -> None:
-    code = (
-        "import sys, metarec.report.tanp, metarec.report.differences, metarec.report.provenance\n"
-        "assert 'metarec.runs.runner' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
+def test_a_method_has_one_look_wherever_it_is_drawn() -> None:
+    families = {name: style.look(name)["color"] for name in style.FAMILIES}
+    assert len(set(families.values())) == len(families) and style.ROLES["paper"] not in families.values()
+    for label in (tanp.PLAIN, tanp.FILM, tanp.GATING):
+        assert style.look(label)["color"] == families["TaNP"]
+    looks = [str(style.look(label)) for label in (tanp.PLAIN, tanp.FILM, tanp.GATING, "MAML-PT", "PAML")]
+    assert len(set(looks)) == len(looks)
+    assert {style.look(floor)["color"] for floor in style.FLOORS} == {style.MUTED}
