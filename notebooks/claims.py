@@ -32,7 +32,7 @@ papers: list[str] = ["tanp", "pnmta", "cmml"]  # which papers to list
 # ## The list
 
 # %%
-from metarec.experiments import results_root
+from metarec.runs.execute import results_root
 from metarec.runs.store import Store
 from metarec.show import claims
 

@@ -52,15 +52,13 @@ device: str = (
 # shown here; leave the machine alone meanwhile. `quick` goes through the motions on tiny data: its times mean nothing.
 
 # %%
-from metarec.runs import results_root
-from metarec.papers.costs import measurements
-from metarec.runs.store import Store
-from metarec.report import aims, devices, timing_figures, timings
+from metarec.papers import costs, costs_shown
+from metarec.papers.pnmta import devices
 from metarec.show import style
 
 style.use_style()
-measured = timings.read(measurements(profile, device))
-timings.machines(measured)
+measured = costs.read(costs.measurements(profile, device))
+costs_shown.machines(measured)
 
 # %% [markdown]
 # ## Steps
@@ -72,10 +70,10 @@ timings.machines(measured)
 # in all programs; handed back to the system, it would have to be cleared anew at every step.
 
 # %%
-timings.against(measured)
+costs_shown.against(measured)
 
 # %% mystnb={"figure": {"caption": "How many times faster a seed of ours is than the loop over users. Whiskers: range over rounds.", "name": "fig-costs-faster"}, "image": {"alt": "Rows: TaNP, MeLU and PNMTA with 1, 5 and 20 seeds stacked. Horizontal, log scale: times faster than the loop, for each seed. Filled marks, against the loop as released, stand further right than hollow ones, against the lean loop. Squares, batches sorted by length, mostly stand right of circles, shuffled batches. For TaNP the marks move right with the number of seeds; for MeLU and PNMTA they hardly do."}}
-timing_figures.faster(measured)
+costs_shown.faster(measured)
 
 # %% [markdown]
 # Stacking pays where a step is many small kernels with little in each: TaNP, whose widest layer is 32. A second-order step of MeLU is large
@@ -88,13 +86,13 @@ timing_figures.faster(measured)
 # random numbers, with nothing between them. If a step took as long as its bare products, all else would be free.
 
 # %% mystnb={"figure": {"caption": "Floating-point rate of a whole training step, as a share of that of its bare matrix products. Whiskers: range over rounds.", "name": "fig-costs-rates"}, "image": {"alt": "Share of the bare products' rate, from 0 to 1, against 1, 5 and 20 seeds stacked. TaNP's line starts lowest and rises with the number of seeds. The lines of MeLU and PNMTA lie near one half throughout."}}
-timing_figures.rates(measured)
+costs_shown.rates(measured)
 
 # %% [markdown]
 # What stands in the way differs, and a profile of the step shows it.
 
 # %% mystnb={"figure": {"caption": "Where the time of a training step goes, on one thread.", "name": "fig-costs-anatomy"}, "image": {"alt": "Stacked bars, one for each method with one seed and with five: shares of a step's time by kind of call. Matrix products take the largest share for MeLU and PNMTA. For one seed of TaNP, calls themselves and elementwise work take most of it; with five seeds the share of the products grows."}}
-timing_figures.anatomy(measured)
+costs_shown.anatomy(measured)
 
 # %% [markdown]
 # One seed of TaNP is hundreds of calls into the library with little in each, and the calls themselves take their time, whatever their
@@ -105,7 +103,7 @@ timing_figures.anatomy(measured)
 # Could a compiler merge the small calls? `torch.compile` was tried on the very step:
 
 # %%
-timings.compiled(measured)
+costs_shown.compiled(measured)
 
 # %% [markdown]
 # It could, and it merges passes over memory besides. But each shape of batch is compiled for itself, and none pays before thousands of
@@ -118,7 +116,7 @@ timings.compiled(measured)
 # Rows become episodes, and an epoch visits all of them. Both should grow in proportion to the number of interactions, the dotted line.
 
 # %% mystnb={"figure": {"caption": "Time and peak memory against the number of interactions, fifty a user.", "name": "fig-costs-growth"}, "image": {"alt": "Two log-log panels against interactions from ten thousand to ten million. Left, seconds: making episodes of rows, and one epoch of TaNP on identities, of TaNP on content and of MeLU on content. The curves run along the dotted line of proportionality; for many interactions that of TaNP on identities lies above that on content. Right, peak memory in MiB, which is flat at first and then rises."}}
-timing_figures.growth(measured)
+costs_shown.growth(measured)
 
 # %% [markdown]
 # TaNP on identities costs more a step where its table is large. It has a row for every user, and Adam moves all rows at every step, those
@@ -127,7 +125,7 @@ timing_figures.growth(measured)
 # sparse optimiser would be another method, with other results.)
 
 # %% mystnb={"figure": {"caption": "Time and peak memory of a step of 32 users against the size of their support, with a query of ten.", "name": "fig-costs-support"}, "image": {"alt": "Two log-log panels against 10, 20, 40, 80 and 160 interactions in the support. Left, milliseconds a step: both TaNP lines rise slowly; MeLU's, above them, is flat at first and in the end as steep as the dotted line of proportionality. Right, peak memory in MiB, in the same order."}}
-timing_figures.support(measured)
+costs_shown.support(measured)
 
 # %% [markdown]
 # MeLU's inner loop works with products of support entries with each other while those are fewer than the columns of its first layer, so
@@ -140,7 +138,7 @@ timing_figures.support(measured)
 # and seeds, the one trained on a CPU, the other for the most part on a GPU.
 
 # %%
-devices.agreement(*devices.trained_twice(Store(results_root())))
+devices.agreement(*devices.trained_twice())
 
 # %% [markdown]
 # MeLU, whose searched step sizes are small, agrees to the fourth decimal and beyond. PNMTA, whose searched inner step is a hundred times
@@ -154,14 +152,7 @@ devices.agreement(*devices.trained_twice(Store(results_root())))
 # behind the search of their step sizes, these are the ones made on a GPU:
 
 # %%
-store = Store(results_root())
-devices.elapsed(
-    {
-        "The search of step sizes": store.read("pnmta", "table2-tuning"),
-        "PNMTA, Table 2": store.read("pnmta", "table2"),
-        "PNMTA, Table 3": store.read("pnmta", "table3"),
-    }
-)
+devices.elapsed()
 
 # %% [markdown]
 # Not in it are the fourth and fifth seed of the tables and the sound track of Table 3, added later; MetaHIN, whose graph differs from seed to seed so that nothing can
@@ -173,4 +164,4 @@ devices.elapsed(
 # What this project aimed at, on two CPU cores and on one data-centre GPU. In the quick profile the aims are met or missed by chance.
 
 # %%
-aims.reach(measured)
+costs.reach(measured)

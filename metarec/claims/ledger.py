@@ -115,7 +115,7 @@ def grounds(
 ) -> dict[str, Ground]:
     """The places of the claims that have records on a track, by name.
 
-    `given` holds records by the name of their spec that are at hand already; the others are read from `store`.
+    `given` holds records that are at hand, by the name of their spec; the others are read from `store`.
     """
     records = {name: emptied(rows) for name, rows in (given or {}).items()}
     found = {}

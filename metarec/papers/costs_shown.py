@@ -199,7 +199,7 @@ def anatomy(measured: Sequence[Benchmark]) -> Figure:
 
 
 def growth(measured: Sequence[Benchmark]) -> Figure:
-    """Seconds and memory against interactions; one row for each machine; dotted: proportional to interactions."""
+    """Seconds and memory against interactions, a row for each machine; dotted: proportional to them."""
     fig, axes = style.panels(len(measured), 2)
     for (left, right), m in zip(axes, measured, strict=True):
         built = m.select("episodes")

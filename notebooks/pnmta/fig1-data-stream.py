@@ -14,8 +14,27 @@
 # ---
 
 # %% [markdown]
-# # Figure 1: one user after the other
-#
+# # PNMTA Figure 1: the stream of data
+
+# %% tags=["parameters", "hide-input"]
+profile: str = "recorded"  # recorded | quick | full
+track: str = "both"  # both | sound; what is measured has no published track
+seeds: int = 5  # at most this many seeds, each with its own split and network
+device: str = "auto"  # measured on the CPU whatever is asked for
+
+# %% tags=["hide-input"]
+from metarec.papers import open_page
+from metarec.papers.pnmta import fig1, streams
+
+page = open_page(
+    "pnmta/fig1-data-stream", "pnmta.fig1", "pnmta.streams", profile=profile, track=track, seeds=seeds, device=device
+)
+page.short(
+    fig1.said(page.records),
+    streams.said(page.of("pnmta.streams")),
+)
+
+# %% [markdown]
 # ## What the paper shows and claims
 #
 # Figure 1 of PNMTA {cite:p}`pang2022pnmta` is a drawing of two streams of data. In image classification, a task of meta-learning
@@ -26,31 +45,10 @@
 # Here we draw the streams as they are, measure how much a gradient is worth when its rows come from one user, and then train the same
 # network on both streams, to see whether it matters in the end.
 #
-# ## Parameters
-
-# %% tags=["parameters"]
-profile: str = "recorded"  # recorded | quick | full
-track: str = "both"  # both | sound; what is measured has no published track
-seeds: int = 5  # at most this many seeds, each with its own split and network
-device: str = "auto"  # measured on the CPU whatever is asked for
-
-# %% [markdown]
 # ## Run
 #
 # `metarec run pnmta.fig1` measures the gradients again, in some minutes.
-
-# %%
-from metarec.runs import obtain
-from metarec.show import header as provenance
-from metarec.report import stream
-from metarec.show import style
-
-style.use_style()
-records, store = obtain(
-    "pnmta.fig1", profile=profile, track=track, seeds=seeds, device=device
-)
-
-# %% [markdown]
+#
 # ## The streams, drawn from the data
 #
 # Each point is one row as it flows into the model. Left, tasks of five classes with ten images each, drawn from as many classes as there
@@ -58,7 +56,7 @@ records, store = obtain(
 # same rows as pretraining sees them.
 
 # %% mystnb={"figure": {"caption": "Three streams: who, or which class, stands at each place. Left invented, middle and right the training users of MovieLens-1M.", "name": "fig-pnmta-streams"}, "image": {"alt": "Three panels with the place in a stream from 0 to 400 across and the class or user upwards. Left: every fifty places, five classes alternate, seen as five dotted rows that change from task to task. Middle: one user at a time, seen as short horizontal bars at different heights. Right: points scattered evenly over all users."}}
-stream.streams(records)
+fig1.streams(page.records)
 
 # %% [markdown]
 # The left panel is not as different from the middle as the drawing has it. Within a task of images, too, only five classes occur, and
@@ -78,7 +76,7 @@ stream.streams(records)
 # predictor of MAML-PT, {eq}`eq-pnmta-1` and {eq}`eq-pnmta-3`, once with random weights and once after twenty epochs of pretraining.
 
 # %%
-stream.worth(records)
+fig1.worth(page.records)
 
 # %% [markdown]
 # **At the start, a user's rows are worth a handful.** For the predictor, fifty rows of MovieLens count as one or two, thirty of Book-Crossing
@@ -92,7 +90,7 @@ stream.worth(records)
 # In a step of meta-training:
 
 # %%
-stream.steps(records)
+fig1.steps(page.records)
 
 # %% [markdown]
 # So the drawing has a point, and appendix C.3 half answers it: with one task a step, as in Algorithm 2, a step learns next to
@@ -107,14 +105,7 @@ stream.steps(records)
 # are the same in number. Nobody is adapted to, at test either; only the order of the data differs. `metarec run pnmta.streams` trains them.
 
 # %%
-streams, _ = obtain(
-    "pnmta.streams",
-    profile=profile,
-    track="published",
-    seeds=seeds,
-    device=device,
-)
-stream.trained(streams)
+streams.trained(page.of("pnmta.streams"))
 
 # %% [markdown]
 # **It learns more slowly and overfits less.** After two epochs the stream by users has the larger error on training users and, in the mean, on test
@@ -140,4 +131,4 @@ stream.trained(streams)
 # ## Provenance
 
 # %%
-provenance.stamp([*records, *streams])
+page.stamp()

@@ -14,8 +14,27 @@
 # ---
 
 # %% [markdown]
-# # Figure 2: groups of users
-#
+# # PNMTA Figure 2: users in groups
+
+# %% tags=["parameters", "hide-input"]
+profile: str = "recorded"  # recorded | quick | full
+track: str = "both"  # both | sound; the toy has no published track
+seeds: int = 5  # at most this many seeds of each setting
+device: str = "auto"  # a toy of this size always runs on the CPU
+
+# %% tags=["hide-input"]
+from metarec.papers import open_page
+from metarec.papers.pnmta import fig2
+from metarec.papers.pnmta.lines import CENTRES
+
+page = open_page(
+    "pnmta/fig2-groups", "pnmta.fig2", profile=profile, track=track, seeds=seeds, device=device
+)
+page.short(
+    fig2.said(page.records),
+)
+
+# %% [markdown]
 # ## What the paper shows and claims
 #
 # Figure 2 of PNMTA {cite:p}`pang2022pnmta` is a drawing, and says so ("an intuitive toy display"). Users lie in groups. On the left, a
@@ -37,40 +56,18 @@
 # The segment can reach the model by two ways: as part of the interaction vector, where MeLU and PNMTA put all of a user's fields,
 # and through the task vector $v_u$ into the modulator, {eq}`eq-pnmta-2` to {eq}`eq-pnmta-6`. That gives four settings.
 #
-# ## Parameters
-
-# %% tags=["parameters"]
-profile: str = "recorded"  # recorded | quick | full
-track: str = "both"  # both | sound; the toy has no published track
-seeds: int = 5  # at most this many seeds of each setting
-device: str = "auto"  # a toy of this size always runs on the CPU
-
-# %% [markdown]
 # ## Run
 #
 # `recorded` reads the committed records; `full` trains everything again, in a few minutes (`metarec run pnmta.fig2`), and `quick` a
 # smaller version in seconds.
-
-# %%
-from metarec.runs import obtain
-from metarec.papers.pnmta.fig2 import CENTRES
-from metarec.report import groups
-from metarec.show import header as provenance
-from metarec.show import style
-
-style.use_style()
-records, store = obtain(
-    "pnmta.fig2", profile=profile, track=track, seeds=seeds, device=device
-)
-
-# %% [markdown]
+#
 # ## The drawing, computed
 #
 # Every panel shows the same sixty test users. An open mark is the line that the model predicts before any of the user's ratings is
 # looked at, a filled one the line after five steps, and a cross the truth.
 
 # %% mystnb={"figure": {"caption": "Where adaptation begins (open) and ends (filled), user by user, and the truth (crosses).", "name": "fig-pnmta-groups"}, "image": {"alt": "Four panels in the plane of level and slope, with three clouds of crosses for the users' true lines. Segment to nobody: all users start in one point between the clouds and long lines lead outwards to filled marks near the clouds. In the other three panels, segment to the modulator, to the input and to both, the starting points lie in three places, one in or near each cloud, and the lines to the filled marks are short, but for some users who start in the wrong cloud."}}
-groups.plane(records, list(CENTRES))
+fig2.plane(page.records, list(CENTRES))
 
 # %% [markdown]
 # The first panel is the paper's left side: one starting point, in nobody's group, and long ways to go. The second is its right side,
@@ -81,14 +78,14 @@ groups.plane(records, list(CENTRES))
 # in MeLU, so the same parameters give three different functions to begin with. In numbers:
 
 # %%
-groups.errors(records)
+fig2.errors(page.records)
 
 # %%
 last = "error after 5 steps"
 blind, fed = "Segment to nobody", "Segment to the input"
 modulated, both = "Segment to the modulator", "Segment to both"
-groups.contrasts(
-    records,
+fig2.contrasts(
+    page.records,
     {
         "common start − modulated": (blind, modulated),
         "common parameters with inputs − modulated": (fed, modulated),
@@ -127,4 +124,4 @@ groups.contrasts(
 # ## Provenance
 
 # %%
-provenance.stamp(records)
+page.stamp()

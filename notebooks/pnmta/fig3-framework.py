@@ -14,7 +14,7 @@
 # ---
 
 # %% [markdown]
-# # Figure 3: the framework
+# # PNMTA Figure 3: the framework
 #
 # ## What the paper shows and claims
 #
@@ -34,7 +34,7 @@ profile: str = "recorded"  # recorded | quick | full: the same, nothing is long
 
 # %%
 from metarec.derivations import stages, unrolled
-from metarec.papers.pnmta import fig3 as diagrams
+from metarec.papers.pnmta import fig3
 from metarec.show import style
 
 style.use_style()
@@ -45,7 +45,7 @@ roles
 # ## The framework
 
 # %% mystnb={"figure": {"caption": "The three steps of PNMTA, as the program was seen to do them.", "name": "fig-pnmta-steps"}, "image": {"alt": "Three diagrams, one below the other. Pretraining: shuffled interactions pass the encoder and a predictor to a loss on all interactions; both are marked as moving, the two modulators as taking no part. Meta-adaptation: one task passes the encoder, changed by its modulator, and the predictor, changed by the generators that read the task vector; only the predictor moves. Meta-update: the same parts with a loss on the query of 32 tasks; the modulator, the generators and the predictor move and the encoder is held."}}
-diagrams.framework(roles)
+fig3.framework(roles)
 
 # %% [markdown]
 # The plan and the program agree: the encoder moves in the first step only, the predictor's copy alone in the second, and the predictor's

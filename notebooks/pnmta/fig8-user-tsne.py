@@ -14,8 +14,26 @@
 # ---
 
 # %% [markdown]
-# # Figure 8: user vectors by age
-#
+# # PNMTA Figure 8: user vectors by age
+
+# %% tags=["parameters", "hide-input"]
+profile: str = "recorded"  # recorded | quick | full
+track: str = "both"  # both | published; there is no sound track
+seeds: int = 5  # at most this many seeds of each panel
+device: str = "auto"  # auto | cpu | cuda; where a full or quick profile trains
+
+# %% tags=["hide-input"]
+from metarec.papers import open_page
+from metarec.papers.pnmta import clusters, fig8
+
+page = open_page(
+    "pnmta/fig8-user-tsne", "pnmta.fig8", "pnmta.clusters", profile=profile, track=track, seeds=seeds, device=device
+)
+page.short(
+    fig8.said(page.records),
+)
+
+# %% [markdown]
 # ## What the paper shows and claims
 #
 # Figure 8 of PNMTA {cite:p}`pang2022pnmta` shows the user vectors of MovieLens-1M in two dimensions, by t-SNE, with a colour for each
@@ -37,44 +55,24 @@
 # Two controls keep this apart: the same statistics with those 32 numbers cut out, and the vectors of an encoder as it was drawn, before
 # any training.
 #
-# ## Parameters
-
-# %% tags=["parameters"]
-profile: str = "recorded"  # recorded | quick | full
-track: str = "both"  # both | published; there is no sound track
-seeds: int = 5  # at most this many seeds of each panel
-device: str = "auto"  # auto | cpu | cuda; where a full or quick profile trains
-
-# %% [markdown]
 # ## Run
 #
 # For each seed, users are split anew, the networks trained, and the vectors of the test users kept for what follows. MeLU has no user
 # vector in the paper's sense, and the paper does not say what it drew; we pool MeLU's interaction vectors in the same way.
 # `metarec run pnmta.fig8` does all of it.
-
-# %%
-from metarec.experiments import obtain
-from metarec.report import claims, vectors
-from metarec.show import header as provenance, style
-
-style.use_style()
-records, store = obtain(
-    "pnmta.fig8", profile=profile, track=track, seeds=seeds, device=device
-)
-
-# %% [markdown]
+#
 # ## The pictures
 #
 # The four panels of the paper, from one seed.
 
 # %% mystnb={"figure": {"caption": "t-SNE of the test users\u2019 vectors, one seed, by age. Distances between patches mean nothing.", "name": "fig-pnmta-tsne"}, "image": {"alt": "Four panels of points in two dimensions without axes: MeLU after one epoch, MeLU after thirty epochs, PNMTA pretrained only, and PNMTA after ten meta-epochs. Seven ages have a colour and marker each. How far points of one age keep together is given in numbers in the table below."}}
-vectors.pictures(records)
+fig8.pictures(page.records)
 
 # %% [markdown]
 # And the vectors of an encoder that has never seen a rating:
 
 # %% mystnb={"figure": {"caption": "The same for an encoder as drawn.", "name": "fig-pnmta-tsne-control"}, "image": {"alt": "One panel of the same kind for the untrained encoder. Points of one age already lie together in patches, since the random embedding of the age is part of every vector."}}
-vectors.pictures(records, control=True)
+fig8.pictures(page.records, control=True)
 
 # %% [markdown]
 # ## In numbers
@@ -83,7 +81,7 @@ vectors.pictures(records, control=True)
 # perfect separation, 0 none. It is computed in the original space, and tested against 10,000 permutations of the ages.
 
 # %%
-vectors.separation(records)
+fig8.separation(page.records)
 
 # %% [markdown]
 # Permutations answer whether age and vectors have anything to do with each other; with age among the inputs they must. The
@@ -92,7 +90,7 @@ vectors.separation(records)
 # A linear probe asks a weaker question: can the field be read off at all? All three fields are inputs as well.
 
 # %%
-vectors.probes(records)
+fig8.probes(page.records)
 
 # %% [markdown]
 # ## Groups that nobody named
@@ -103,10 +101,7 @@ vectors.probes(records)
 # over the users.
 
 # %%
-grouped, _ = obtain(
-    "pnmta.clusters", profile=profile, track=track, seeds=seeds, device=device
-)
-vectors.groups(grouped)
+clusters.groups(page.of("pnmta.clusters"))
 
 # %% [markdown]
 # Both stand out of the null, and the rule says that the claim holds. What stands out is another matter. In the ratings it is a few unusual users:
@@ -119,7 +114,7 @@ vectors.groups(grouped)
 # The rules, fixed before the runs, take the vectors with all fields; the values without the age slice stand beside them.
 
 # %%
-claims.table("pnmta/fig8-user-tsne", records, store)
+page.claims()
 
 # %% [markdown]
 # ## What could differ
@@ -134,4 +129,4 @@ claims.table("pnmta/fig8-user-tsne", records, store)
 # ## Provenance
 
 # %%
-provenance.stamp([*records, *grouped])
+page.stamp()

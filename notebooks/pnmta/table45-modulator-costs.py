@@ -14,8 +14,27 @@
 # ---
 
 # %% [markdown]
-# # Tables 4 and 5: the modulators and their cost
-#
+# # PNMTA Tables 4 and 5: what modulators cost
+
+# %% tags=["parameters", "hide-input"]
+profile: str = "recorded"  # recorded | quick | full
+track: str = "both"  # both | published; there is no sound track
+seeds: int = 1  # counts have no seed, and times are of one
+device: str = "auto"  # a full or quick profile times on the GPU if there is one
+
+# %% tags=["hide-input"]
+from metarec.papers import open_page
+from metarec.derivations import check, folding, unrolled
+from metarec.papers.pnmta import step_times, table45
+
+page = open_page(
+    "pnmta/table45-modulator-costs", "pnmta.table45", profile=profile, track=track, seeds=seeds, device=device
+)
+page.short(
+    step_times.said(page.records),
+)
+
+# %% [markdown]
 # ## What the paper shows and claims
 #
 # Tables 4 and 5 of PNMTA {cite:p}`pang2022pnmta`, in its appendix, list six encoder modulators and two predictor modulators, each with its
@@ -29,36 +48,15 @@
 # No number is printed for any of this, so there is nothing to come close to, but formulas can be held against programs. The
 # equations are in the [chapter](../../book/pnmta.md#the-encoder-modulator).
 #
-# ## Parameters
-
-# %% tags=["parameters"]
-profile: str = "recorded"  # recorded | quick | full
-track: str = "both"  # both | published; there is no sound track
-seeds: int = 1  # counts have no seed, and times are of one
-device: str = "auto"  # a full or quick profile times on the GPU if there is one
-
-# %% [markdown]
 # ## Run
 #
 # The modulators are built for the fields of both data sets as they are used everywhere in this book ([D26](#d26)), and their
 # trained numbers counted. `metarec run pnmta.table45` counts and times again.
-
-# %%
-from metarec.derivations import check, folding, unrolled
-from metarec.experiments import obtain
-from metarec.report import claims, table45
-from metarec.show import header as provenance, style
-
-style.use_style()
-records, store = obtain(
-    "pnmta.table45", profile=profile, track=track, seeds=seeds, device=device
-)
-
-# %% [markdown]
+#
 # ## Table 4: counted and printed
 
 # %%
-table45.encoder(records)
+table45.encoder(page.records)
 
 # %% [markdown]
 # The two element-wise rows are printed too large by the number of fields. The formula multiplies the categories of *all* fields by the
@@ -72,7 +70,7 @@ table45.encoder(records)
 # ## Table 5: counted and printed
 
 # %%
-table45.predictor(records)
+table45.predictor(page.records)
 
 # %% [markdown]
 # All agree. The last row is there for the scale: the two generators, with hidden layers of 64 units
@@ -126,7 +124,7 @@ check.values(
 # is counted are in [Two loops](bilevel.ipynb).
 
 # %%
-table45.exponents(records)
+table45.exponents(page.records)
 
 # %% [markdown]
 # ## Section 3.5: time
@@ -135,10 +133,10 @@ table45.exponents(records)
 # on the same tasks, round after round.
 
 # %%
-table45.times(records)
+step_times.times(page.records)
 
 # %% mystnb={"figure": {"caption": "Time of a step of PNMTA over that of MAML-PT in the same round.", "name": "fig-pnmta-rounds"}, "image": {"alt": "Two panels, one for each data set: the ratio of PNMTA's to MAML-PT's step time against the number of the round. Points scatter around a solid median line a little above one; a dashed line at 1.25 marks the limit of the rule, with a few points beyond it."}}
-table45.rounds(records)
+step_times.rounds(page.records)
 
 # %% [markdown]
 # MAML-PT is the fair comparison: it takes the same inner steps and trains its whole encoder in the outer loop. PNMTA leaves the encoder
@@ -148,7 +146,7 @@ table45.rounds(records)
 # ## Verdict on each claim
 
 # %%
-claims.table("pnmta/table45-modulator-costs", records, store)
+page.claims()
 
 # %% [markdown]
 # ## What could differ
@@ -163,4 +161,4 @@ claims.table("pnmta/table45-modulator-costs", records, store)
 # ## Provenance
 
 # %%
-provenance.stamp(records)
+page.stamp()

@@ -14,7 +14,7 @@
 # ---
 
 # %% [markdown]
-# # Figures 1 and 2: the example and the framework
+# # TaNP Figures 1 and 2: the framework
 #
 # The first two figures of TaNP {cite:p}`lin2021tanp` are drawings. They are drawn again here by programs that look at the things
 # themselves: three users of planted data, whose tastes are known, and a real training pass through the model.
@@ -42,13 +42,10 @@ variant: str = "gating"  # gating | film
 import torch
 
 from metarec.data import Schema, load
-from metarec.runs import obtain
-from metarec.papers.tanp.tables import protocol
 from metarec.methods import initialised, make
-from metarec.report import datasets
-from metarec.papers.tanp import framework as tanp_framework
+from metarec.papers.tanp import framework
+from metarec.papers.tanp.tables import LASTFM
 from metarec.show import style
-from metarec.report.layout import select
 from metarec.tasks import EpisodeTensors, make_episodes
 
 style.use_style()
@@ -62,15 +59,11 @@ train = make_episodes(planted, "tanp").train
 # rings what they liked in the query.
 
 # %% mystnb={"figure": {"caption": "Three users and the items they like. Users a and c belong to one planted group, b to the group whose taste is least like theirs.", "name": "fig-tanp-example"}, "image": {"alt": "Three scatter plots of the same cloud of grey items. The liked items of user a and of user c, filled for the support and ringed for the query, lie in the same part of the cloud; those of user b lie in another part."}}
-people = dict(
-    zip(
-        ("user a", "user b", "user c"), tanp_framework.three(train), strict=True
-    )
-)
-tanp_framework.tastes(train, people)
+people = dict(zip(("user a", "user b", "user c"), framework.three(train), strict=True))
+framework.tastes(train, people)
 
 # %%
-tanp_framework.alike(train, people)
+framework.alike(train, people)
 
 # %% [markdown]
 # What a model is shown of each is the support alone, a handful of likes. That *a* and *c* are related is plain from the truth, and much
@@ -84,15 +77,15 @@ tanp_framework.alike(train, people)
 # %% mystnb={"figure": {"caption": "TaNP in the training phase, with the shapes of one pass. Blue: shared by all users. Amber: one for each user. Grey: the terms of the loss.", "name": "fig-tanp-training"}, "image": {"alt": "Flow chart. Target and context of a user enter the embedding, whose outputs v and u go to the encoder h and to the identity network m. The encoder leads to two Gaussians, one given the target and one given the context, joined by the divergence term of the loss; z is drawn from the first and goes to the decoder. The identity network gives t, which is compared with the pool A to give the assignment c and the task embedding o, and o modulates the decoder. The decoder gives the predictions and with them the error term; the assignments of all tasks give the clustering term."}}
 ratings = planted
 if profile == "full":
-    place = protocol("published", "full")
-    ratings = place.ratings()
-    train = place.splits(ratings, 0).train
+    rules = LASTFM.protocol("published", "full")
+    ratings = rules.ratings()
+    train = rules.splits(ratings, 0).train
 with initialised(0):
     model = make("tanp", Schema.of(ratings), variant=variant)
 batch = EpisodeTensors(train).batch(torch.arange(32))
-shapes = tanp_framework.trace(model, batch, torch.Generator().manual_seed(0))
-counts = tanp_framework.sizes(model)
-tanp_framework.framework(shapes, counts)
+shapes = framework.trace(model, batch, torch.Generator().manual_seed(0))
+counts = framework.sizes(model)
+framework.framework(shapes, counts)
 
 # %% [markdown]
 # Three things in it are easy to miss in a drawing.
@@ -105,14 +98,9 @@ tanp_framework.framework(shapes, counts)
 #   beside the one for Last.FM, with the numbers of users and items of [Table 2](table2-datasets.ipynb).
 
 # %%
-counted, _ = obtain("tanp.table2")
-size = datasets.find(
-    select(counted, {"dataset": "lastfm-tanp"}), "counts"
-).counts
-lastfm = Schema(size["users"], size["items"], "implicit", low=0, high=1)
 with initialised(0):
-    released = tanp_framework.sizes(make("tanp", lastfm, variant=variant))
-tanp_framework.compared({"This page": counts, "Last.FM": released})
+    released = framework.sizes(make("tanp", framework.lastfm(), variant=variant))
+framework.compared({"This page": counts, "Last.FM": released})
 
 # %% [markdown]
 # ## Verdict on each claim

@@ -14,12 +14,27 @@
 # ---
 
 # %% [markdown]
-# # Table 2: the data sets
+# # TaNP Table 2: the data sets
 #
 # A table of data sets is easily skipped. This one is worth a stop: the ratings that it counts for Last.FM, and it seems for Gowalla, are half
 # sampled negatives, a filter that the paper states cannot be the one that was used, and what is left after the filters decides
 # how much there is to win in every table that follows.
-#
+
+# %% tags=["parameters", "hide-input"]
+profile: str = "recorded"  # recorded | quick | full
+
+# %% tags=["hide-input"]
+from metarec.papers import open_page
+from metarec.papers.tanp import filters, queries, table2
+
+page = open_page(
+    "tanp/table2-datasets", "tanp.table2", profile=profile, track=track, seeds=seeds, device=device
+)
+page.short(
+    queries.said(page.records),
+)
+
+# %% [markdown]
 # ## What the paper shows and claims
 #
 # Table 2 of TaNP {cite:p}`lin2021tanp` gives users, items and ratings of MovieLens-1M, Last.FM and a part of Gowalla, and whether
@@ -28,31 +43,15 @@
 # table. What follows counts the files again, follows the released program through its filters, and asks of the 66 test users of
 # Last.FM what a ranker can score who knows nothing about them.
 #
-# ## Parameters
-
-# %% tags=["parameters"]
-profile: str = "recorded"  # recorded | quick | full
-
-# %% [markdown]
 # ## Run
 #
 # `recorded` reads the committed counts, which hold aggregates only; `quick` counts planted data in their place. `full` reads the
 # real files again, as `metarec run tanp.table2` does; where to get them is said on the page [Data](../../book/data.md).
-
-# %%
-from metarec.runs import obtain
-from metarec.report import datasets, tables
-from metarec.show import header as provenance
-from metarec.show import style
-
-style.use_style()
-records, store = obtain("tanp.table2", profile=profile)
-
-# %% [markdown]
+#
 # ## The paper and ours
 
 # %%
-datasets.counts(records)
+table2.counts(page.records)
 
 # %% [markdown]
 # MovieLens-1M is used whole; its items are the movies that somebody rated. Last.FM comes out to the last row. For Gowalla the paper
@@ -65,7 +64,7 @@ datasets.counts(records)
 # {cite:p}`cantador2011hetrec` to the artists that it found in a knowledge graph. TaNP has no use for the graph; the cut stayed.
 
 # %%
-datasets.steps(records)
+filters.steps(page.records)
 
 # %% [markdown]
 # The last step but one is the one to remember. MKR draws one negative for each positive, evenly from all artists whom the user did
@@ -77,7 +76,7 @@ datasets.steps(records)
 
 # %% mystnb={"image": {"alt": "Three histograms of the number of interactions a user has. Left, MovieLens-1M on a logarithmic axis from 20 to 2000, with a shaded band from 30 to 200 that holds three users in five. Middle, Last.FM from 2 to 56 with its peak near 22; the shaded part from 30 upwards holds the right tail only. Right, our extract of Gowalla, again on a logarithmic axis, falling from its first bin at 30; the band from 30 to 200 leaves out the far end of the tail."}}
 kept = {"ml-1m": (30, 200), "lastfm-tanp": (30, 200), "gowalla": (30, 200)}
-datasets.lengths(records, kept)
+table2.lengths(page.records, kept)
 
 # %% [markdown]
 # On Last.FM the longest history has 56 rows, positives and negatives together. A lower limit of 40 would leave a few dozen users in
@@ -87,7 +86,7 @@ datasets.lengths(records, kept)
 # removes from test histories the artists that no training user has ([D21](#d21)).
 
 # %%
-datasets.episodes(records)
+queries.episodes(page.records)
 
 # %% [markdown]
 # The first row is the archive's own: 248, 35 and 66 users. Given the seed, the shuffles of Python's generator can be repeated draw by
@@ -103,8 +102,7 @@ datasets.episodes(records)
 # liked an artist.
 
 # %% mystnb={"image": {"alt": "Three panels, precision, NDCG and MAP as released, each with a bar at 5, 7 and 10. A bar runs from the worst order to the perfect one at 100 per cent; its darker part, below a solid line for popularity, is won without knowing the user. A dotted line marks the random order. Open orange circles, the best values printed in Table 4, lie on or just above the popularity lines in all nine columns."}}
-table4 = tables.paper_values("tanp_table4_lastfm")
-datasets.room(records, table4)
+queries.room(page.records)
 
 # %% [markdown]
 # Everything below the solid lines is available to a program that ranks the same items alike for everybody. The circles, the best
@@ -122,14 +120,14 @@ datasets.room(records, table4)
 # Where the negatives run out before the places do, even the worst order has to show liked items, and starts higher still.
 
 # %%
-datasets.gifts(records)
+queries.gifts(page.records)
 
 # %% [markdown]
 # In the standard form only a liked item is a hit. The gifts are gone, and with them the ceiling of 100: a user with six liked
 # candidates cannot have ten hits. What the form of the metric does not change is that popularity reaches most of what there is.
 
 # %% mystnb={"image": {"alt": "The same three panels for the standard metrics. The bars for precision end below 100 per cent, at 10 lowest, because a query may hold fewer liked items than places; the worst order of precision lies far lower than before. Popularity again covers most of each bar, and the random order lies between a third and two thirds of the way."}}
-datasets.room(records, table4, prefix="std:")
+queries.room(page.records, prefix="std:")
 
 # %% [markdown]
 # (gowalla)=
@@ -140,7 +138,7 @@ datasets.room(records, table4, prefix="std:")
 # never near all three.
 
 # %%
-datasets.near_misses(records)
+filters.near_misses(page.records)
 
 # %% [markdown]
 # One of them has the exact number of users, another all but 16 of the ratings. Two hits among the many rules that one can try prove
@@ -164,4 +162,4 @@ datasets.near_misses(records)
 # ## Provenance
 
 # %%
-provenance.stamp(records)
+page.stamp()

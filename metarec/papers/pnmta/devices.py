@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 
 from metarec.errors import RecordError
-from metarec.papers.pnmta.tables import FIG4, SUPPORTS, TABLE2, spelt
+from metarec.papers.pnmta.tables import FIG4, SUPPORTS, TABLE2, TABLE3, spelt
+from metarec.runs.execute import results_root
+from metarec.runs.measured import Request
 from metarec.runs.records import Record
 from metarec.runs.store import Store
 from metarec.show import html
@@ -21,8 +23,9 @@ from metarec.stats.runs import read
 TWICE = {"max_support": max(SUPPORTS)}
 
 
-def trained_twice(store: Store) -> tuple[list[Record], list[Record]]:
+def trained_twice(store: Store | None = None) -> tuple[list[Record], list[Record]]:
     """Sound Records of methods that train: those of Table 2, and those of Figure 4 that repeat it."""
+    store = store or Store(results_root())
     first = [r for r in read(store, TABLE2) if r.track == "sound"]
     second = [r for r in read(store, FIG4) if r.varied == TWICE]
     return [r for r in first if r.epochs], [r for r in second if r.epochs]
@@ -70,7 +73,17 @@ def agreement(one: Sequence[Record], other: Sequence[Record], metric: str = "MAE
     return html.Html(rendered, caption, pd.DataFrame(values))
 
 
-def elapsed(experiments: Mapping[str, Sequence[Record]]) -> html.Html:
+def tables(store: Store) -> dict[str, list[Record]]:
+    """Records of PNMTA's tables and of the search behind them."""
+    search = TABLE2.search_records(Request("full", TABLE2.tracks, 5, store))
+    return {
+        "The search of step sizes": search,
+        "PNMTA, Table 2": read(store, TABLE2),
+        "PNMTA, Table 3": read(store, TABLE3),
+    }
+
+
+def elapsed(experiments: Mapping[str, Sequence[Record]] | None = None) -> html.Html:
     """What experiments took on a GPU: from the first start to the last record, and all programs added up.
 
     `frame` has a row for each experiment: `experiment, device, runs, seeds, minutes, busy`. Where several
@@ -78,7 +91,7 @@ def elapsed(experiments: Mapping[str, Sequence[Record]]) -> html.Html:
     one.
     """
     values, rows = [], []
-    for name, records in experiments.items():
+    for name, records in (experiments or tables(Store(results_root()))).items():
         own = [r for r in records if r.epochs and not r.device.startswith("CPU")]
         if not own:
             continue

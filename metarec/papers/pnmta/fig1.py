@@ -223,4 +223,16 @@ def steps(records: Sequence[Record]) -> html.Html:
     return html.Html(rendered, caption)
 
 
+def said(records: Sequence[Record]) -> str:
+    """What one user's rows are worth to the untrained predictor, in a sentence."""
+    frame = worth(records).frame
+    own = frame[(frame["state"] == "as drawn") & (frame["part"] == "predictor")]
+    told = [
+        f"on {spelt(row['dataset'])} the {row['rows']:.0f} rows of a user are worth {row['mean']:.1f} rows "
+        "drawn one by one from all users"
+        for row in own.to_dict("records")
+    ]
+    return f"For the gradient of an untrained predictor, {'; '.join(told)}."
+
+
 SPEC = Measured("pnmta.fig1", "What the rows of one user are worth", measure_fig1, tracks=("sound",))

@@ -220,6 +220,18 @@ def errors(records: Sequence[Record]) -> html.Html:
     return html.Html(rendered, caption, pd.DataFrame(values))
 
 
+def said(records: Sequence[Record]) -> str:
+    """The error of each setting before and after adaptation, in a sentence."""
+    frame = errors(records).frame
+    steps = sorted({m for m in frame["metric"] if m.startswith("error after") and ":" not in m})
+    told = []
+    for setting, own in frame.groupby("setting", sort=False):
+        mean = own.set_index("metric")["mean"]
+        name = str(setting)
+        told.append(f"{name[0].lower()}{name[1:]} {mean[steps[0]]:.2f} and {mean[steps[-1]]:.2f}")
+    return f"Distance from the true taste, in stars, before and after adaptation: {', '.join(told)}."
+
+
 def plane(records: Sequence[Record], names: Sequence[str]) -> Figure:
     """One panel for each setting: users as points (level, slope), thin lines from their starts to their ends.
 

@@ -167,6 +167,14 @@ def separation(records: Sequence[Record]) -> html.Html:
     return html.Html(rendered, caption, pd.DataFrame(values))
 
 
+def said(records: Sequence[Record]) -> str:
+    """The silhouette of the age groups in each panel, in a sentence."""
+    frame = separation(records).frame
+    own = frame[frame["metric"] == "silhouette"]
+    told = ", ".join(f"{row['panel']} {html.number(row['mean'], 3)}" for row in own.to_dict("records"))
+    return f"Mean silhouette of age groups (−1 to 1; 0: no groups): {told}."
+
+
 def probes(records: Sequence[Record]) -> html.Html:
     """Five-fold accuracy of linear probes that read a field off the vectors, beside the largest class."""
     there = _probes(records)

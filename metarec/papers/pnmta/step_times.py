@@ -137,6 +137,16 @@ def times(records: Sequence[Record]) -> html.Html:
     return html.Html(rendered, caption, pd.DataFrame(values))
 
 
+def said(records: Sequence[Record]) -> str:
+    """How long a step of PNMTA takes beside one of MAML-PT, in a sentence."""
+    frame = times(records).frame
+    own = frame[frame["method"] == PNMTA].to_dict("records")
+    told = [
+        f"{row['mean']:.2f} [{row['low']:.2f}, {row['high']:.2f}] on {spelt(row['dataset'])}" for row in own
+    ]
+    return f"Time of a training step of PNMTA over that of MAML-PT: {'; '.join(told)}."
+
+
 def rounds(records: Sequence[Record]) -> Figure:
     """Ratio of PNMTA's step time to MAML-PT's, round by round; one panel for each data set and device."""
     shown = devices(records)

@@ -59,6 +59,18 @@ def trained(records: Sequence[Record]) -> html.Html:
     return html.Html(rendered, caption, pd.DataFrame(values))
 
 
+def said(records: Sequence[Record]) -> str:
+    """What one user at a time costs on test users, in a sentence."""
+    frame = trained(records).frame
+    own = frame[(frame["stream"] == "Difference") & (frame["metric"] == "MAE")]
+    told = [
+        f"{html.signed(row['mean'], 3)} [{html.signed(row['low'], 3)}, {html.signed(row['high'], 3)}] on "
+        f"{spelt(row['dataset'])}"
+        for row in own.to_dict("records")
+    ]
+    return f"MAE of test users after training one user at a time, less shuffled: {', '.join(told)}."
+
+
 def _with_gap(record: Record) -> Record:
     """The record with the error on training users, and by how much that on test users is larger."""
     test = record.metrics["MAE"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,12 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from metarec.papers.pnmta.tables import COLUMNS, PREDICTOR_WORDS, cell
-from metarec.runs.plan import TableSpec
-from metarec.runs.records import Record
-from metarec.runs.store import Store
+from metarec.papers.pnmta.tables import COLUMNS, PREDICTOR_WORDS, TABLE3, cell
 from metarec.show import html, style
-from metarec.show.cells import absent
+from metarec.show.page import Page
 from metarec.show.table import Table, build
 from metarec.stats import tests
 from metarec.stats.runs import emptied
@@ -37,9 +34,27 @@ class Grid(html.Html):
         super().__init__(shown, table.text, table.frame)
 
 
-def grid(spec: TableSpec, records: Sequence[Record], store: Store, *, track: str) -> html.Html:
+def grid(page: Page, track: str) -> html.Html:
     """Predictor settings by encoder settings, as the paper prints them, with ranks among the 24."""
-    return absent(records, track) or Grid(build(spec, records, store, track=track))
+    return page.lacks(track) or Grid(build(TABLE3, page.records, page.store, track=track))
+
+
+def spans(page: Page, track: str) -> str:
+    """A sentence: on each data set, the default's mean error, its rank, and how far apart the cells are."""
+    shown = grid(page, track)
+    if not isinstance(shown, Grid):
+        return f"The {track} track is not shown."
+    told = []
+    for dataset, own in shown.frame.groupby("dataset", sort=False):
+        there = own.dropna(subset=["ours"])
+        if there.empty:
+            continue
+        mine = there[there["method"] == DEFAULT]["ours"]
+        rank = int((there["ours"] < mine.iloc[0]).sum()) + 1 if len(mine) else 0
+        least, most = html.number(there["ours"].min(), 4), html.number(there["ours"].max(), 4)
+        ours = html.number(mine.iloc[0], 4) if rank else "–"
+        told.append(f"{dataset}: MAE {ours}, rank {rank} of {len(there)}, which span {least} to {most}")
+    return f"The paper's default on the {track} track. {'; '.join(told)}."
 
 
 def _grid(table: Table, dataset: str) -> str:
@@ -69,11 +84,12 @@ def _cell(own: Mapping[Any, Any], decimals: int) -> str:
     return "<br>".join(lines)
 
 
-def heatmaps(shown: html.Html, *, limit: float = 4.0) -> Figure | html.Html:
+def heatmaps(page: Page, track: str, *, limit: float = 4.0) -> Figure | html.Html:
     """The paper's grid and ours, each as per cent above or below its own median, on one scale (± `limit`).
 
-    `shown` is what `grid` gave. Every cell holds its number; the best of a grid is framed.
+    Every cell holds its number; the best of a grid is framed.
     """
+    shown = grid(page, track)
     if not isinstance(shown, Grid):
         return shown
     frame = shown.frame
@@ -97,16 +113,14 @@ def heatmaps(shown: html.Html, *, limit: float = 4.0) -> Figure | html.Html:
     return style.done(fig)
 
 
-def forest(
-    spec: TableSpec, records: Sequence[Record], store: Store, *, track: str, default: str = DEFAULT
-) -> Figure | html.Html:
+def forest(page: Page, track: str, *, default: str = DEFAULT) -> Figure | html.Html:
     """Gain in MAE of the default over each other cell, paired over users.
 
     Filled where the difference is clear (`tests.holm`, over the cells of a panel).
     """
-    if nothing := absent(records, track):
-        return nothing
-    found, kept = {}, emptied(records)
+    if why := page.lacks(track):
+        return why
+    spec, store, found, kept = TABLE3, page.store, {}, emptied(page.records)
     for block in spec.blocks:
         own = [r for r in kept if r.track == track and block.holds(r)]
         if own:

@@ -47,7 +47,7 @@ def apart(record: Record) -> float:
 def heatmaps(
     records: Sequence[Record], methods: Sequence[str], targets: Sequence[str], seed: int = 0
 ) -> Figure:
-    """Ten test tasks by clusters, coloured by assignment times k; a row for each method, a column by target."""
+    """Ten test tasks by clusters, coloured by assignment times k; rows are methods, columns targets."""
     fig, axes = style.panels(len(methods), len(targets), height=2.6)
     for row, method in zip(axes, methods, strict=True):
         for ax, target in zip(row, targets, strict=True):

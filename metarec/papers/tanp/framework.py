@@ -12,8 +12,15 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from torch import Generator
 
+from metarec.data import Schema
 from metarec.methods import n_parameters
 from metarec.methods.tanp import TaNP, pooled
+from metarec.papers.tanp.queries import find
+from metarec.papers.tanp.table2 import SPEC
+from metarec.papers.tanp.tables import LASTFM
+from metarec.runs.execute import results_root
+from metarec.runs.measured import Request
+from metarec.runs.store import Store
 from metarec.show import html, style
 from metarec.tasks import Episodes, TaskBatch
 
@@ -56,6 +63,13 @@ def sizes(method: TaNP) -> dict[str, int]:
     found["modulation"] = sum(p.numel() for p in inside)
     found["decoder g"] -= found["modulation"]
     return found
+
+
+def lastfm() -> Schema:
+    """What TaNP is told of Last.FM, from the counts of Table 2: how many users and items there are."""
+    records = SPEC.records(Request("full", SPEC.tracks, 1, Store(results_root())))
+    size = find([r for r in records if r.dataset == LASTFM.source], "counts").counts
+    return Schema(size["users"], size["items"], "implicit", low=0, high=1)
 
 
 def compared(columns: Mapping[str, Mapping[str, int]]) -> html.Html:

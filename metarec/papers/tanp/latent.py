@@ -8,39 +8,32 @@ from html import escape
 import numpy as np
 from matplotlib.figure import Figure
 
-from metarec.papers.tanp.tables import POPULARITY
+from metarec.papers.tanp.tables import FILM, GATING, PLAIN, POPULARITY
+from metarec.runs.plan import TableSpec
 from metarec.runs.records import Record
 from metarec.show import html
-from metarec.show.cells import absent
 from metarec.show.curves import curves, history
-from metarec.show.table import Table
+from metarec.show.page import Page
 
+VARIANTS = (PLAIN, FILM, GATING)
 # What is recorded of z and of the assignments, and the heading of its column.
 DIAGNOSTICS = {"z_sd": "sd of z", "assignment_entropy": "Entropy of c", "assignment_max": "Largest c"}
 
 
 def training_curves(
-    records: Sequence[Record],
-    methods: Sequence[str],
-    table: Table,
-    *,
-    track: str,
-    floor: str = POPULARITY,
-    zero_one: bool = True,
+    page: Page, track: str, *, floor: str = POPULARITY, zero_one: bool = True
 ) -> Figure | html.Html:
     """Test P@5, error and divergence by epoch, with the line of a floor and, of `zero_one` labels, that of a
     constant.
-
-    `table` is the built table of the track.
     """
-    if nothing := absent(records, track):
-        return nothing
-    lines = {"test:P@5": {floor.lower(): table.column("P@5")[floor]}}
+    if why := page.lacks(track):
+        return why
+    lines = {"test:P@5": {floor.lower(): page.table(track).column("P@5")[floor]}}
     if zero_one:
         lines["reconstruction"] = {"error of the constant ½": 0.5**2}
     return curves(
-        records,
-        methods,
+        page.records,
+        VARIANTS,
         {
             "test:P@5": "P@5 on test users (%)",
             "reconstruction": "squared error in training",
@@ -53,14 +46,17 @@ def training_curves(
     )
 
 
-def latent(records: Sequence[Record], methods: Sequence[str], *, track: str) -> html.Html:
+def carried(page: Page, track: str) -> html.Html:
     """What z and the pool carry: KL along training, sd of z, and how far scores move when z is its mean.
 
     The last column is the largest change of any metric of any seed, in points, when the posterior mean
     takes the place of the draw.
     """
-    if nothing := absent(records, track):
-        return nothing
+    if why := page.lacks(track):
+        return why
+    records = page.records
+    assert isinstance(page.spec, TableSpec)
+    methods = [row.label for row in page.spec.rows if row.model == "tanp"]
     shown = [m for m in methods if any(r.label == m and r.track == track for r in records)]
     rows = [(method, _carried(records, method, track)) for method in shown]
     epoch, _ = history(records, shown[0], track, "kl")

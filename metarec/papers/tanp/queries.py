@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -15,12 +14,13 @@ from metarec import metrics
 from metarec.data import Schema
 from metarec.errors import RecordError
 from metarec.methods.floors import Popularity
-from metarec.papers.tanp.tables import CUTOFFS, LASTFM, N_SUPPORT, POPULARITY, RANDOM
+from metarec.papers.tanp.tables import CUTOFFS, LASTFM, N_SUPPORT, POPULARITY, RANDOM, TABLE4
 from metarec.runs.measured import Measurement
 from metarec.runs.protocol import Protocol
 from metarec.runs.records import Record
 from metarec.show import html, style
 from metarec.show.cells import counted
+from metarec.show.table import paper_values
 from metarec.tasks import EpisodeTensors, Splits
 
 SPLITS = ("train", "valid", "test")
@@ -144,15 +144,15 @@ def gifts(records: Sequence[Record]) -> html.Html:
     return counted("Released precision before anything is learnt", "Metric", columns, rows, notes)
 
 
-def room(records: Sequence[Record], paper: pd.DataFrame, *, prefix: str = "") -> Figure:
+def room(records: Sequence[Record], *, prefix: str = "") -> Figure:
     """Each metric from the worst to the perfect order, with a random one, popularity and the paper's best.
 
-    `paper` holds the values of Table 4 (`show.table.paper_values`). The best of each column is drawn, but not
-    beside standard metrics (a `prefix`) or planted data.
+    The paper's best is that of each column of Table 4. It is not drawn beside standard metrics (a `prefix`)
+    or planted data.
     """
     comparable = not prefix and find(records, POPULARITY).dataset == LASTFM.source
     worst, random, popular, perfect = (find(records, m).metrics for m in LEVELS)
-    printed = paper.groupby("metric")["value"].max()
+    printed = paper_values(TABLE4.reference).groupby("metric")["value"].max()
     fig, axes = style.panels(1, 3, height=3.9, sharey=True)
     for ax, stem in zip(axes[0], ("P", "NDCG", "MAP"), strict=True):
         for x, n in enumerate(CUTOFFS):
@@ -172,6 +172,15 @@ def room(records: Sequence[Record], paper: pd.DataFrame, *, prefix: str = "") ->
     handles = style.handles(fig)
     fig.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=3)
     return style.done(fig)
+
+
+def said(records: Sequence[Record]) -> str:
+    """How much of P@5 is reached without knowing the user, in a sentence."""
+    worst, random, popular = (100 * find(records, m).metrics["P@5"] for m in (WORST, RANDOM, POPULARITY))
+    return (
+        f"In the released P@5 the worst possible order of a query scores {worst:.1f} %, a random order "
+        f"{random:.1f} %, and popularity, which knows nothing of the user, {popular:.1f} %."
+    )
 
 
 def _ring(ax: Axes, x: float, y: float) -> None:

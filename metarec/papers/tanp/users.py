@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import pandas as pd
 
-from metarec.errors import RecordError
-from metarec.papers.tanp.tables import ITEM_MEAN, POPULARITY, RANDOM
-from metarec.runs.plan import TableSpec
+from metarec.papers.tanp.tables import ITEM_MEAN, POPULARITY, RANDOM, TABLE3, TABLE3_USERS
 from metarec.runs.records import Record
-from metarec.show import html
-from metarec.show.cells import absent
+from metarec.show import dots, html
+from metarec.show.page import Page
 from metarec.show.table import paper_values
 
 GAPS = (("P@5", "P@10"), ("MAP@5", "MAP@10"))
 RANKERS = (RANDOM, POPULARITY, ITEM_MEAN)
+# Beside the usual lines of the dot plot: of ratings, the mean of an item says more than popularity.
+LINES: dots.Lines = {**dots.LINES, ITEM_MEAN: ("item mean", (0, (1.2, 1.2)))}
 
 
-def cutoff_gaps(records: Sequence[Record], spec: TableSpec, *, track: str) -> html.Html:
+def cutoff_gaps(page: Page, track: str) -> html.Html:
     """What precision and MAP gain from cut-off 5 to 10: each row the paper prints, and our floors by users.
 
     The released precision grows with the cut-off where queries are short, because fewer of the best labels
-    are then left out. `records` hold the floors for one or more lengths of the shortest history. `frame` has
-    the columns `shortest` (none for the paper's rows), `method` and one for each gap, in points.
+    are then left out. `frame` has the columns `shortest` (none for the paper's rows), `method` and one for
+    each gap, in points.
     """
-    if nothing := absent(records, track):
-        return nothing
+    if why := page.lacks(track):
+        return why
+    spec, records = TABLE3, [*page.records, *page.of(TABLE3_USERS.name)]
     wide = paper_values(spec.reference).pivot(index="metric", columns="method", values="value")
     printed = wide.to_dict()
     there = [row for row in spec.rows if spec.printed[row.label] in printed]
@@ -34,8 +35,6 @@ def cutoff_gaps(records: Sequence[Record], spec: TableSpec, *, track: str) -> ht
         {"shortest": None, "method": row.label, **_gaps(printed[spec.printed[row.label]])} for row in there
     ]
     floors = [r for r in records if r.label in RANKERS and r.track == track]
-    if not floors:
-        raise RecordError(f"no floor has a record on the {track} track; run the experiment first.")
     for r in sorted(floors, key=lambda r: (_shortest(r), RANKERS.index(r.label))):
         gaps = _gaps({name: 100 * value for name, value in r.metrics.items()})
         rows.append({"shortest": _shortest(r), "method": r.label, **gaps})
