@@ -38,9 +38,9 @@ seed: int = 0  # another seed, another course of training
 import torch
 
 from metarec.data import load
-from metarec.show import progress, style
 from metarec.papers import quickstart as taste
 from metarec.recommend import learn
+from metarec.show import progress, style
 from metarec.tasks import make_episodes
 
 style.use_style()

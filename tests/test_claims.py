@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -74,12 +75,12 @@ def test_a_method_is_never_compared_with_itself() -> None:
 
 def test_evidence_names_each_scale(store: Store) -> None:
     both = {"MAE": -0.1, "P@5": 0.1}
-    records = add_seeds(store, "a", both, base=0.8) + add_seeds(
-        store, "b", dict.fromkeys(both, 0.0), base=0.8
-    )
+    records = add_seeds(store, "a", both, base=0.8)
+    records += add_seeds(store, "b", dict.fromkeys(both, 0.0), base=0.8)
     found = judged(pairs((Method("a"), Method("b")), metrics=tuple(both)), every, records, store)
-    assert "mean gain in MAE on lastfm-tanp +0.1" in found.evidence
-    assert "mean gain in the ranking metrics +0.1" in found.evidence and "2 +, 0 −" in found.evidence
+    assert re.search(r"mean gain in MAE on lastfm-tanp \+0\.\d+ \[", found.evidence)
+    assert re.search(r"mean gain in the ranking metrics \+0\.\d+ \[", found.evidence)
+    assert "of 2 cells 2 +, 0 −, 0 undecided" in found.evidence
 
 
 def test_the_named_metric_gains_most(store: Store) -> None:
@@ -87,7 +88,7 @@ def test_the_named_metric_gains_most(store: Store) -> None:
     rule = partial(ranked, rank=1, seeds=0.8)
     for lead, word in (
         (gains(0.1, 0.02, 0.02, 0.02), HOLDS),
-        (gains(0.1, 0.1, 0.02, 0.02), NOISE),
+        (gains(0.099, 0.1, 0.02, 0.02), NOISE),
         (gains(0.02, 0.1, 0.02, 0.02), FAILS),
     ):
         records = add_seeds(store, "a", lead) + add_seeds(store, "b", gains(0, 0, 0, 0))
@@ -167,12 +168,12 @@ def test_the_best_opponent_is_taken_metric_by_metric(store: Store) -> None:
         store, "y", {"P@5": 0.0, "P@7": 0.1}
     )
     here = ground(records, store)
-    best = best(("x", "y", "z", "w"), "the best baseline", {"Home": ("w",)})
-    sample = best.fill(here, ["P@5", "P@7"])
+    role = best(("x", "y", "z", "w"), "the best baseline", {"Home": ("w",)})
+    sample = role.fill(here, ["P@5", "P@7"])
     assert sample is not None
     np.testing.assert_array_equal(sample.values[..., 0], here.samples["x"].values[..., 0])
     np.testing.assert_array_equal(sample.values[..., 1], here.samples["y"].values[..., 1])
-    assert best.missing(here) == ["z"]
+    assert role.missing(here) == ["z"]
 
 
 @pytest.mark.parametrize("nested", [False, True])
@@ -300,9 +301,8 @@ def test_a_ranker_is_no_floor_where_errors_are_compared_too(store: Store) -> Non
 
 def test_a_comparison_without_a_cell_decides_nothing(store: Store) -> None:
     nan = float("nan")
-    records = add_seeds(store, "a", {"P@5": 0.1, "MAE": nan}) + add_seeds(
-        store, "b", {"P@5": 0.0, "MAE": nan}
-    )
+    records = add_seeds(store, "a", {"P@5": 0.1, "MAE": nan})
+    records += add_seeds(store, "b", {"P@5": 0.0, "MAE": nan})
     silent, loud = (pairs((Method("a"), Method("b")), metrics=[m]) for m in ("MAE", "P@5"))
     found = judged(silent, every, records, store)
     assert found.verdict == PENDING and "diverged" in found.missing[0]
@@ -401,13 +401,21 @@ def test_the_list_of_all_claims_leads_to_the_page_that_decides(
     shown = glance(store, papers=["tanp"], tracks=("published",))
     assert '<a href="book:notebooks/tanp/made#claim-x01">Home</a>' in shown.html and "a &lt; b" in shown.html
     assert "on a stand-in" in shown.html
-    counted = tally(shown.frame).loc[("tanp", "published")]
-    assert counted.to_dict() == {HOLDS: 1, PENDING: 1, UNTESTABLE: 1}
+    counted = tally(shown.frame)
+    assert counted.frame.loc[("tanp", "published")].to_dict() == {
+        HOLDS: 1,
+        FAILS: 0,
+        NOISE: 0,
+        UNTESTABLE: 1,
+        PENDING: 1,
+    }
+    assert "Made, published track" in counted.html
 
 
 def test_claims_load_nothing_that_trains() -> None:
     code = (
         "import sys, metarec.stats.tests, metarec.claims.ledger, metarec.show.claims\n"
-        "assert not {'torch', 'sklearn', 'metarec.training.trainer'} & set(sys.modules), 'something trains'"
+        "bad = {'sklearn', 'metarec.training.trainer', 'metarec.training.feed', 'metarec.runs.runner'}\n"
+        "assert not bad & set(sys.modules), bad & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

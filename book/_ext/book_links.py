@@ -1,8 +1,8 @@
 """Links from outputs of notebooks to pages: `href="book:reading#near"` becomes the right relative address.
 
 Outputs are stored once and shown on pages at different depths, so they name a page and not a path:
-`book:reading` is the page `book/reading`, and `book:notebooks/tanp/table4-lastfm` a notebook. A page that is not in the
-book stops the build.
+`book:reading` is the page `book/reading`, and `book:notebooks/tanp/table4-lastfm` a notebook. A page that is
+not in the book stops the build.
 """
 
 from __future__ import annotations

@@ -27,7 +27,9 @@ class VerdictWords(SphinxDirective):
             raise self.error(f"no word stands under {group!r}; the groups are {known}.")
         items = []
         for name, word in chosen.items():
-            mark = nodes.inline("", f"{word.sign} {name}", classes=["verdict", f"verdict-{words.anchor(name)}"])
+            mark = nodes.inline(
+                "", f"{word.sign} {name}", classes=["verdict", f"verdict-{words.anchor(name)}"]
+            )
             term = nodes.term("", "", mark, ids=[words.anchor(name)])
             meaning = nodes.definition("", nodes.paragraph("", word.meaning))
             items.append(nodes.definition_list_item("", term, meaning))

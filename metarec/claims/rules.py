@@ -22,7 +22,7 @@ import pandas as pd
 
 from metarec.claims.cells import means
 from metarec.show.words import FAILS, HOLDS, NOISE
-from metarec.stats.intervals import LEVEL
+from metarec.stats.intervals import LEVEL, interval
 from metarec.stats.tests import holm_adjusted
 
 Rule = Callable[..., str]
@@ -84,7 +84,8 @@ def mean(frame: pd.DataFrame, *, whole: bool = True, by: str = "scale") -> str:
     if whole and (found["low"] > 0).all():
         return HOLDS
     drawn = [np.mean(list(own["draws"]), axis=0) for _, own in frame.groupby(by, sort=False)]
-    ends = [np.quantile(d, 1 - (1 - LEVEL) / 2 / len(drawn)) for d in drawn]
+    level = 1 - (1 - LEVEL) / len(drawn)
+    ends = [interval(0.0, drawn=d, level=level).high for d in drawn]
     return FAILS if whole and min(ends) < 0 else NOISE
 
 

@@ -204,6 +204,15 @@ def joint_optimum(tasks: Tasks) -> Tensor:
     return torch.linalg.solve(tasks.query.hessian.mean(0), tasks.query.pull.mean(0))
 
 
+def with_items_of_first(tasks: Tasks) -> Tasks:
+    """Every task with the items of the first one, so that all curve alike; the labels stay."""
+
+    def alike(side: Side) -> Side:
+        return Side(side.x[:1].expand_as(side.x), side.labels)
+
+    return Tasks(alike(tasks.support), alike(tasks.query))
+
+
 def largest_step(tasks: Tasks) -> Tensor:
     r"""$2/\lambda_{\max}$ of each task's support loss, `[tasks]`: longer steps diverge."""
     return 2 / torch.linalg.eigvalsh(tasks.support.hessian)[:, -1]

@@ -1,8 +1,12 @@
-"""Both sides of a step, side by side: a table for the reader, an error when the step does not hold."""
+"""Both sides of a step, side by side: a table for the reader, a `CheckFailed` when the step does not hold.
+
+`equal` wants two sides alike, `covers` an exact value beside a Monte Carlo estimate, `ordered` the left side
+below the right, `apart` two sides that differ, `within` a value between two ends, `same` two texts alike.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from math import floor, log, log10
 from typing import NamedTuple
 
@@ -14,6 +18,10 @@ from metarec.errors import MetarecError
 
 Number = float | Tensor
 NBSP = "\N{NO-BREAK SPACE}"  # a number and its interval stay on one line
+
+
+class CheckFailed(MetarecError):
+    """The two sides of a step do not stand to each other as the step says."""
 
 
 class Estimate(NamedTuple):
@@ -67,7 +75,7 @@ def _signed(number: str) -> str:
     return number.replace("-", "\N{MINUS SIGN}")
 
 
-def _below(tol: float) -> str:
+def below(tol: float) -> str:
     """`< 10⁻¹⁰`: a tolerance as the reader sees it."""
     exponent = round(log10(tol))
     if tol != float(f"1e{exponent}") or tol > 1e-3:
@@ -80,17 +88,17 @@ def equal(
 ) -> pd.DataFrame:
     """Left side, right side and difference of each named identity.
 
-    A `MetarecError` names the first one whose sides differ by more than `tol`. A difference below `tol` is
+    A `CheckFailed` names the first one whose sides differ by more than `tol`. A difference below `tol` is
     shown as such: its digits are rounding and change from machine to machine.
     """
     table = {}
     for name, (left, right) in rows.items():
         difference = abs(float(left) - float(right))
         if not difference <= tol:
-            raise MetarecError(
+            raise CheckFailed(
                 f"{name}: {float(left)} and {float(right)} differ by {difference:.2g} > {tol:g}."
             )
-        table[name] = {"left side": text(left), "right side": text(right), "difference": _below(tol)}
+        table[name] = {"left side": text(left), "right side": text(right), "difference": below(tol)}
     return _framed(table, heading)
 
 
@@ -99,14 +107,14 @@ def covers(
 ) -> pd.DataFrame:
     """Exact value beside its estimate with a 95 % interval.
 
-    One interval in twenty misses by chance, so that is shown, not refused; a `MetarecError` is raised when an
+    One interval in twenty misses by chance, so that is shown, not refused; a `CheckFailed` is raised when an
     estimate is more than `errors` standard errors away, which chance brings about once in two million.
     """
     table = {}
     for name, (exact, found) in rows.items():
         off = abs(found.mean - float(exact)) / found.error
         if not off <= errors:
-            raise MetarecError(f"{name}: {found.mean} is {off:.1f} standard errors from {float(exact)}.")
+            raise CheckFailed(f"{name}: {found.mean} is {off:.1f} standard errors from {float(exact)}.")
         low, high = found.interval
         table[name] = {
             "exact": text(exact),
@@ -117,6 +125,46 @@ def covers(
     return _framed(table, heading)
 
 
+def ordered(rows: Mapping[str, tuple[Number, Number]], *, heading: str = "in nats") -> pd.DataFrame:
+    """Left side, right side and by how much the left one is smaller; a `CheckFailed` where it is not."""
+    table = {}
+    for name, (left, right) in rows.items():
+        room = float(right) - float(left)
+        if not room > 0:
+            raise CheckFailed(f"{name}: {float(left)} is not smaller than {float(right)}.")
+        table[name] = {"left side": text(left), "right side": text(right), "smaller by": text(room, 3)}
+    return _framed(table, heading)
+
+
+def apart(rows: Mapping[str, tuple[Number, Number]], *, by: float, heading: str = "in nats") -> pd.DataFrame:
+    """Left side, right side and difference; a `CheckFailed` where the sides differ by no more than `by`."""
+    table = {}
+    for name, (left, right) in rows.items():
+        difference = abs(float(left) - float(right))
+        if not difference > by:
+            raise CheckFailed(f"{name}: {float(left)} and {float(right)} differ by no more than {by:g}.")
+        table[name] = {"left side": text(left), "right side": text(right), "difference": text(difference)}
+    return _framed(table, heading)
+
+
+def within(rows: Mapping[str, tuple[Number, float, float]], *, heading: str) -> pd.DataFrame:
+    """Each value with the two ends that it must lie between; a `CheckFailed` where it does not."""
+    table = {}
+    for name, (value, low, high) in rows.items():
+        if not low <= float(value) <= high:
+            raise CheckFailed(f"{name}: {float(value)} is not between {low:g} and {high:g}.")
+        table[name] = {"value": text(value), "must lie between": f"{low:g}{NBSP}and{NBSP}{high:g}"}
+    return _framed(table, heading)
+
+
+def same(rows: Mapping[str, tuple[str, str]], *, heading: str = "") -> pd.DataFrame:
+    """What was found and what was said; a `CheckFailed` where the two texts differ."""
+    for name, (found, said) in rows.items():
+        if found != said:
+            raise CheckFailed(f"{name}: found {found!r}, said {said!r}.")
+    return _framed({name: {"found": found, "said": said} for name, (found, said) in rows.items()}, heading)
+
+
 def _framed(table: Mapping[str, Mapping[str, str]], heading: str) -> pd.DataFrame:
     return pd.DataFrame.from_dict(dict(table), orient="index").rename_axis(columns=heading)
 
@@ -125,20 +173,6 @@ def values(rows: Mapping[str, Number | str], *, heading: str = "in nats") -> pd.
     """Named numbers as a table; what is a text already stays as it is."""
     shown = {name: value if isinstance(value, str) else text(value) for name, value in rows.items()}
     return _framed({name: {"value": value} for name, value in shown.items()}, heading)
-
-
-class Verdicts:
-    """What became of each claim, as a table in Markdown: claim, verdict, what was measured."""
-
-    def __init__(self, rows: Sequence[tuple[str, str, str]]):
-        self.rows = rows
-
-    def _repr_markdown_(self) -> str:
-        head = ["| Claim | Verdict | Measured above |", "|:--|:--|:--|"]
-        return "\n".join(head + [f"| {' | '.join(row)} |" for row in self.rows])
-
-    def __repr__(self) -> str:
-        return self._repr_markdown_()
 
 
 def stacked(values: Tensor) -> tuple[float, float]:

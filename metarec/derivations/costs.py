@@ -31,7 +31,24 @@ def multiply_adds(method: PNMTA, batch: TaskBatch, span: bool = False) -> int:
     with FlopCounterMode(display=False) as counter:
         scores = query_scores(method, batch, span)
         pointwise_loss(method.kind, scores, batch.query_labels, batch.query.mask).mean().backward()
-    return int(counter.get_total_flops()) // 2  # it counts a multiplication and an addition apart
+    return counted(counter)
+
+
+def of_product(rows: int, inner: int, columns: int) -> int:
+    """Multiply-adds counted in one product of a `rows` x `inner` by an `inner` x `columns` matrix."""
+    with FlopCounterMode(display=False) as counter:
+        torch.ones(rows, inner) @ torch.ones(inner, columns)
+    return counted(counter)
+
+
+def of_steps(ratings: Ratings, steps: int) -> int:
+    """`multiply_adds` for one user with so many inner steps."""
+    return multiply_adds(pnmta(ratings, steps=steps), batch_of(ratings, 1))
+
+
+def counted(counter: FlopCounterMode) -> int:
+    """Its multiply-adds: the counter counts a multiplication and an addition apart."""
+    return int(counter.get_total_flops()) // 2
 
 
 def costs(widths: Sequence[int], ratings: Ratings, **options: Any) -> dict[str, list[int]]:
@@ -61,7 +78,7 @@ def hessian_costs(widths: Sequence[int], n_support: int = 10) -> list[int]:
         x = torch.zeros(n_support, n, dtype=torch.float64)
         with FlopCounterMode(display=False) as counter:
             second_derivatives(flat_loss((n, n, n, 1), x, x[:, 0]), flat_start((n, n, n, 1), 0))
-        found.append(int(counter.get_total_flops()) // 2)
+        found.append(counted(counter))
     return found
 
 

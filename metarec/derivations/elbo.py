@@ -220,3 +220,12 @@ def empty_query_share(total: int, context_min: int = 20) -> float:
     """
     left = np.arange(1, total - context_min + 1)
     return float(np.mean(1 / left))
+
+
+def empty_query_count(total: int, context_min: int = 20) -> float:
+    """The same share by counting: every context, and for each of them every target that can follow."""
+    by_context = []
+    for n_context in range(context_min, total):
+        targets = [n_context + extra for extra in range(total - n_context)]
+        by_context.append(np.mean([n_target == n_context for n_target in targets]))
+    return float(np.mean(by_context))

@@ -18,9 +18,14 @@ from metarec.errors import RecordError
 from metarec.runs.records import Record
 from metarec.runs.store import Store
 from metarec.show import html
-from metarec.show.words import PENDING, STAND_IN, badge
+from metarec.show.words import PENDING, STAND_IN, VERDICTS, badge
 
 _NO_RUN = Finding(PENDING, "", ("every run",))
+
+
+def named(notebook: str) -> bool:
+    """Whether some claim of the notebook's paper is decided by it."""
+    return any(notebook in claim.decided_by for claim in paper(notebook.partition("/")[0]).claims)
 
 
 def claims_of(notebook: str, claims: Iterable[Claim]) -> list[Claim]:
@@ -97,10 +102,22 @@ def glance(store: Store, *, papers: Sequence[str] = PAPERS, tracks: Sequence[str
     return html.Html(rendered, caption, pd.DataFrame(values))
 
 
-def tally(frame: pd.DataFrame) -> pd.DataFrame:
-    """How many claims have each word as a whole, by paper and track, from the frame of `glance`."""
+def tally(frame: pd.DataFrame) -> html.Html:
+    """How many claims have each word as a whole, by paper and track, from the frame of `glance`.
+
+    `frame` has a row for each paper and track, and a column for each word.
+    """
     whole = frame[frame["place"] == ""]
-    return whole.groupby(["paper", "track", "counted"], sort=False).size().unstack(fill_value=0)
+    groups = [whole["paper"], whole["track"], whole["counted"]]
+    counts = whole.groupby(groups, sort=False).size().unstack(fill_value=0)
+    counts = counts.reindex(columns=list(VERDICTS), fill_value=0)
+    rows = [
+        (f"{paper(str(name)).title}, {track} track", [str(n) for n in row])
+        for (name, track), row in zip(counts.index, counts.to_numpy(), strict=True)
+    ]
+    caption = "How many claims have each verdict"
+    rendered = html.table([w.capitalize() for w in VERDICTS], {"": rows}, caption=caption, corner="Paper")
+    return html.Html(rendered, caption, counts)
 
 
 def _here(claim: Claim, notebook: str, track: str, found: Mapping[str, Finding]) -> dict[str, Finding]:
@@ -177,7 +194,7 @@ def _glance_cell(claim: Claim, found: Mapping[str, Finding]) -> str:
         for name, one in found.items()
         if name
     ]
-    if len(lines) != 1:
+    if len(lines) != 1 or any(one.stand_in for one in found.values()):
         lines.append(f"{'all data sets ' if lines else ''}{_word(found[''])}")
     return "<br>".join(lines)
 

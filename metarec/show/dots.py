@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from metarec.runs.records import Record
 from metarec.show import style
 from metarec.show.table import Table
+from metarec.stats.runs import emptied
 
 # Vertical lines of the dot plot: which method, its word and its dash pattern.
 Lines = Mapping[str, tuple[str, tuple[int, tuple[float, ...]]]]
@@ -41,7 +42,7 @@ def dots(
         frame = frame.assign(paper=np.nan)
     shown = frame.dropna(subset=["paper", "ours"], how="all")
     rows = list(dict.fromkeys(shown["method"]))
-    own = [r for r in records if r.track == track]
+    own = [r for r in emptied(records) if r.track == track]
     scale = 100.0 if table.spec.percent else 1.0
     fig, axes = style.panels(1, len(metrics), height=1.9 + 0.27 * len(rows), sharey=True)
     for ax, metric in zip(axes[0], metrics, strict=True):

@@ -123,9 +123,9 @@ class Page:
 
     def counted(self) -> str:
         """How many of the page's claims have which word on the tracks there are, in a sentence."""
+        if not claims_.named(self.name):
+            return "No claim of the paper is decided on this page."
         frame = self.claims().frame
-        if frame.empty:
-            return ""
         parts = []
         for track, own in frame.groupby("track", sort=False):
             whole = own.drop_duplicates("claim")

@@ -86,7 +86,9 @@ def limits(records: Iterable[Record]) -> Limits:
     at = {}
     for where, runs in found.items():
         constant = [value for is_constant, value in runs if is_constant]
-        at[where] = TIMES * float(np.median(constant or [value for _, value in runs]))
+        usual = float(np.median(constant or [value for _, value in runs]))
+        if usual > 0:  # else nothing but runs without an error are there
+            at[where] = TIMES * usual
     return at
 
 

@@ -95,8 +95,8 @@ def paired_p(differences: np.ndarray, *, t: bool = False) -> float:
     if not d.any() or len(d) < 2:
         return 1.0
     if t:
-        spread = d.std(ddof=1)
-        return 0.0 if spread == 0 else float(stats.ttest_1samp(d, 0.0).pvalue)
+        error = d.std(ddof=1) / np.sqrt(len(d))
+        return float(2 * stats.t.sf(abs(d.mean()) / error, len(d) - 1)) if error else 0.0
     return float(stats.wilcoxon(d, zero_method="pratt").pvalue)
 
 

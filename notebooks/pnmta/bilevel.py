@@ -18,9 +18,11 @@
 #
 # PNMTA {cite:p}`pang2022pnmta` trains a starting point: parameters from which a few gradient steps on a user's support lead to good
 # predictions on the query. An optimisation stands inside an optimisation, and the gradient of the outer one runs through the
-# steps of the inner one, {eq}`eq-pnmta-10` to {eq}`eq-pnmta-14`. This page takes that gradient apart in nine steps. Every line of
-# a derivation ends with its reason, and every step with a few lines of code that compute both sides, first on tasks that can be
-# solved on paper, then on PNMTA itself.
+# steps of the inner one, {eq}`eq-pnmta-10` to {eq}`eq-pnmta-14`. This page takes that gradient apart in nine steps, first on tasks
+# that can be solved on paper, then on PNMTA itself.
+#
+# A step says first what is **to show**. Try it on paper. Its lines are hidden until you ask for them, and every line ends with its
+# reason. A step ends with a **check**: code that computes both sides and stops the page if they disagree.
 #
 # You will see
 #
@@ -53,7 +55,7 @@ n_support: int = 6  # labelled interactions of a task
 import numpy as np
 import torch
 
-from metarec.derivations import bilevel, check, costs, unrolled
+from metarec.derivations import bilevel, check, costs, unrolled, verdict
 from metarec.show import style
 
 style.use_style()
@@ -79,18 +81,24 @@ theta = torch.zeros(dim, dtype=torch.float64)
 #
 # ## Step 1: the two problems
 #
+# **To show.** The outer problem looks for a start $\theta_0$ that is good *after* $k$ inner steps. For a quadratic loss those steps are an
+# affine map of $\theta_0$.
+#
+# :::{admonition} The lines of this step
+# :class: dropdown
 # $$
 # \begin{aligned}
 # \theta_0^\star &= \arg\min_{\theta_0}\; \mathbb E_\tau\, L_Q(\theta_k) && \text{outer: the start is good \emph{after} the steps} \\
 # \theta_{i+1} &= \theta_i - \alpha \nabla L_S(\theta_i), \quad i = 0, \dots, k - 1 && \text{inner: } k \text{ steps on the support}
 # \end{aligned}
 # $$
+# :::
 #
 # The inner problem is not solved, only approached, and on purpose: with fewer ratings than parameters its solution would fit the
 # support and nothing else. So $\theta_k$ depends on where the steps began, and that is what the outer problem can use.
 #
 # **Check.** For a quadratic loss the steps have a closed form. On the left the loop that trains every method of this book
-# (`metarec.layers.adaptation.adapt`); on the right $\theta_k = (I - \alpha H)^k \theta_0 + c$, where $c$ is what the steps make of zero. In this
+# (`metarec.adaptation.adapt`); on the right $\theta_k = (I - \alpha H)^k \theta_0 + c$, where $c$ is what the steps make of zero. In this
 # and all such tables a row names its left and its right side, with a bar between them.
 
 # %%
@@ -98,6 +106,15 @@ looped = bilevel.inner(theta, tasks, alpha, steps)
 exact = bilevel.inner_exact(theta, tasks, alpha, steps)
 rows = {"first entry: loop | closed form": (looped[0, 0], exact[0, 0])}
 rows["distance over all tasks | 0"] = (bilevel.distance(looped, exact), 0.0)
+short = bilevel.Settings(profile, alpha, steps, dim, dim - 1).tasks(0)
+ends = [
+    way(theta, short, alpha, steps)
+    for way in (bilevel.inner, bilevel.inner_exact)
+]
+rows["distance with fewer ratings than parameters | 0"] = (
+    bilevel.distance(*ends),
+    0.0,
+)
 losses = [tasks.query.loss(end).mean() for end in (looped, exact)]
 rows["mean query loss: loop | closed form"] = (losses[0], losses[1])
 check.equal(rows, heading="")
@@ -105,6 +122,10 @@ check.equal(rows, heading="")
 # %% [markdown]
 # ## Step 2: the chain rule through one step
 #
+# **To show.** The gradient at the start is $(I - \alpha H)\, \nabla L_Q(\theta_1)$.
+#
+# :::{admonition} The lines of this step
+# :class: dropdown
 # $$
 # \begin{aligned}
 # \theta_1 &= \theta_0 - \alpha \nabla L_S(\theta_0) && \text{definition} \\
@@ -112,13 +133,38 @@ check.equal(rows, heading="")
 # \nabla_{\theta_0} L_Q(\theta_1) &= (I - \alpha H)\, \nabla L_Q(\theta_1) && \text{chain rule; } H \text{ is symmetric}
 # \end{aligned}
 # $$
+# :::
 #
 # The factor $I - \alpha H$ says how much of a change at the start is left at the end. Along a direction that the support knows
 # nothing about, $H$ is zero and everything is left. Along a direction that it pins down, the step undoes part of the change,
 # so the starting point matters less there, and the outer gradient is damped accordingly.
 #
+# **Check.** After one step: the closed form, the loop and numerical derivatives.
+
+# %%
+numeric = bilevel.by_differences(
+    lambda start: bilevel.outer(start, tasks, alpha, 1), theta
+)
+ways = {
+    "closed form": bilevel.meta_gradient(theta, tasks, alpha, 1),
+    "loop": bilevel.meta_gradient_by_autograd(theta, tasks, alpha, 1),
+}
+rows = {
+    f"distance from differences, {way} | 0": (
+        bilevel.distance(slope, numeric),
+        0.0,
+    )
+    for way, slope in ways.items()
+}
+check.equal(rows, tol=1e-6, heading="meta-gradient, k = 1")
+
+# %% [markdown]
 # ## Step 3: and through $k$ of them
 #
+# **To show.** After $k$ steps the factor is a product of $k$ such factors, here $(I - \alpha H)^k$.
+#
+# :::{admonition} The lines of this step
+# :class: dropdown
 # $$
 # \begin{aligned}
 # \frac{\mathrm d\theta_k}{\mathrm d\theta_0} &= \prod_{i=k-1}^{0} \big( I - \alpha \nabla^2 L_S(\theta_i) \big) && \text{chain rule, last factor leftmost} \\
@@ -126,6 +172,7 @@ check.equal(rows, heading="")
 # \nabla_{\theta_0} L_Q(\theta_k) &= \big((I - \alpha H)^k\big)^\top \nabla L_Q(\theta_k) && \text{this is } \nabla_{\theta_p} \text{ in Eq 13}
 # \end{aligned}
 # $$
+# :::
 #
 # An eigenvalue $\lambda$ of $H$ becomes $(1 - \alpha\lambda)^k$. If $\alpha\lambda > 2$ somewhere, the steps diverge and the factor with
 # them.
@@ -143,6 +190,25 @@ _ = axes[0, 0].plot(
 _ = axes[0, 0].legend()
 style.label_axes(axes[0, 0], x="eigenvalue λ of H", y="(1 − αλ)ᵏ")
 style.done(fig)
+
+# %% [markdown]
+# **Check.** The largest step of the first task: a little below it no change at the start grows, a little above it one does.
+
+# %%
+limit = float(bilevel.largest_step(tasks)[0])
+below, above = (
+    torch.linalg.matrix_norm(
+        bilevel.factor(tasks.support.hessian[0], share * limit, 500), 2
+    )
+    for share in (0.99, 1.01)
+)
+check.ordered(
+    {
+        "0.99 of the largest step | no growth": (below, 1 + 1e-9),
+        "ten times | 1.01 of the largest step": (10.0, above),
+    },
+    heading="largest growth in 500 steps",
+)
 
 # %% [markdown]
 # **Check.** The meta-gradient three ways: in closed form, by automatic differentiation through the loop, and as numerical
@@ -172,8 +238,12 @@ check.equal(
 # %% [markdown]
 # ## Step 4: what the first order leaves out
 #
-# First-order MAML treats the inner gradients as constants, which puts $I$ where the product was:
+# First-order MAML treats the inner gradients as constants, which puts $I$ where the product was.
 #
+# **To show.** It leaves out $[I - (I - \alpha H)^k]\, \nabla L_Q(\theta_k)$, which is near $k\alpha H\, \nabla L_Q(\theta_k)$ for small steps.
+#
+# :::{admonition} The lines of this step
+# :class: dropdown
 # $$
 # \begin{aligned}
 # g_1 &= \nabla L_Q(\theta_k), \qquad g_2 = (I - \alpha H)^k\, \nabla L_Q(\theta_k) && \text{for one task} \\
@@ -181,12 +251,13 @@ check.equal(
 # &= k\alpha H g_1 + O(\alpha^2) && \text{for small steps}
 # \end{aligned}
 # $$
+# :::
 #
 # Both gradients are taken at the same, properly adapted $\theta_k$. What is lost is the knowledge that the steps will repair
 # part of any error at the start; the first order overrates directions that the support will pin down anyway. The error is
 # proportional to $k\alpha$ while that is small, and at most the whole of $g_1$ once nothing of the start is left.
 #
-# **Check.** The formula of the second line, for the mean over tasks; and the loop run with `order="first"`.
+# **Check.** That formula, for the mean over tasks; and the loop run with `order="first"`.
 
 # %%
 first = bilevel.meta_gradient(theta, tasks, alpha, steps, "first")
@@ -240,19 +311,43 @@ style.label_axes(
 style.done(fig)
 
 # %% [markdown]
+# **Check.** For small steps, twice the step size or twice the steps makes twice the error.
+
+# %%
+tiny = bilevel.first_order_error(theta, tasks, [1e-5, 2e-5], 1)
+(two_steps,) = bilevel.first_order_error(theta, tasks, [1e-5], 2)
+at_start = tasks.query.hessian @ theta - tasks.query.pull
+bent = (tasks.support.hessian @ at_start.unsqueeze(-1)).squeeze(-1).mean(0)
+predicted = 1e-5 * bent.norm() / at_start.mean(0).norm()
+check.equal(
+    {
+        "step size twice as large | 2": (tiny[1] / tiny[0], 2.0),
+        "twice as many steps | 2": (two_steps / tiny[0], 2.0),
+        "one small step: error over αHg₁ | 1": (tiny[0] / predicted, 1.0),
+    },
+    tol=1e-3,
+    heading="error, times",
+)
+
+# %% [markdown]
 # ## Step 5: where training comes to rest
 #
-# An error in the gradient matters if it moves the place where the gradient vanishes. Both are roots of affine maps:
+# An error in the gradient matters if it moves the place where the gradient vanishes.
 #
+# **To show.** Both gradients vanish at the root of an affine map, and the two roots differ.
+#
+# :::{admonition} The lines of this step
+# :class: dropdown
 # $$
 # \begin{aligned}
 # \mathbb E_\tau\, A^\top \big( H_Q (A\theta_0 + c) - b_Q \big) &= 0 && \text{second order, } A = (I - \alpha H_S)^k \\
 # \mathbb E_\tau\, \phantom{A^\top} \big( H_Q (A\theta_0 + c) - b_Q \big) &= 0 && \text{first order: the same without } A^\top
 # \end{aligned}
 # $$
+# :::
 #
-# The first is the minimum of the objective. The second minimises nothing in particular: it is where the adapted predictors err in no
-# common direction, each task counted alike. If all tasks curve alike, $A^\top$ can be taken out and the two coincide; they part
+# The second-order root is the minimum of the objective. The first-order root minimises nothing in particular: it is where the adapted predictors err in no
+# common direction, each task counted alike. If all tasks curve alike, the factor can be taken out and the two coincide; they part
 # when curvature differs between users and goes together with taste.
 #
 # **Check.** Each gradient vanishes at its own root, and no start does better than the second-order one on the tasks it was made from.
@@ -268,6 +363,23 @@ slopes_there = {
 names = {o: f"{o}-order gradient at its root | 0" for o in roots}
 check.equal(
     {names[o]: (s, 0.0) for o, s in slopes_there.items()}, heading="norm"
+)
+
+# %%
+starts = {
+    "first-order root": roots["first"],
+    "least squares": bilevel.joint_optimum(tasks),
+}
+ends = {
+    name: bilevel.outer(start, tasks, alpha, steps)
+    for name, start in ({"second-order root": roots["second"]} | starts).items()
+}
+check.ordered(
+    {
+        f"second-order root | {name}": (ends["second-order root"], ends[name])
+        for name in starts
+    },
+    heading="query loss after the steps",
 )
 
 # %% [markdown]
@@ -286,7 +398,19 @@ bilevel.endings(*many, grid)
 #
 # ## Step 6: a network
 #
-# For a network the Hessian changes from step to step, so the factors of Step 3 differ and do not commute. The formula stays.
+# For a network the Hessian changes from step to step, so the factors of Step 3 differ and do not commute.
+#
+# **To show.** The product of Step 3 stays right, with the last factor leftmost.
+#
+# :::{admonition} The lines of this step
+# :class: dropdown
+# $$
+# \begin{aligned}
+# \frac{\mathrm d\theta_{i+1}}{\mathrm d\theta_i} &= I - \alpha \nabla^2 L_S(\theta_i) && \text{Step 2, at } \theta_i \\
+# \frac{\mathrm d\theta_k}{\mathrm d\theta_0} &= \frac{\mathrm d\theta_k}{\mathrm d\theta_{k-1}} \cdots \frac{\mathrm d\theta_1}{\mathrm d\theta_0} && \text{chain rule}
+# \end{aligned}
+# $$
+# :::
 #
 # **Check.** A perceptron with one hidden layer, all its weights in one vector. On the left the Jacobian of the whole loop; on the
 # right the product of $k$ explicitly computed factors.
@@ -307,12 +431,17 @@ check.equal(rows, heading="Jacobian")
 
 # %%
 differ = bilevel.relative(factors[-1], factors[0])
-check.values(
+swapped = unrolled.product(factors[::-1])
+check.apart(
     {
-        "weights": f"{len(start)}",
-        "last factor against the first": f"differs by {100 * differ:.0f} %",
+        "last factor, relative to the first | the same": (differ, 0.0),
+        "factors in the other order | in order": (
+            bilevel.relative(swapped, chained),
+            0.0,
+        ),
     },
-    heading="",
+    by=1e-4,
+    heading="relative distance",
 )
 
 # %% [markdown]
@@ -334,14 +463,19 @@ check.values(
 #
 # PNMTA has four groups of parameters. The encoder $\theta_e^*$ is frozen, the predictor's start $\theta_p$ adapts, and
 # $\phi = (\phi_e, \phi_p)$ are held while it does. But $\phi$ is used twice: it shapes the predictions on the query, and before that
-# the loss on the support and with it the steps. So its gradient has two parts:
+# the loss on the support and with it the steps.
 #
+# **To show.** The gradient of $\phi$ has two parts: one at the query, and one that runs through the step.
+#
+# :::{admonition} The lines of this step
+# :class: dropdown
 # $$
 # \begin{aligned}
 # \nabla_\phi L_Q(\theta_1, \phi) &= \frac{\partial L_Q}{\partial \phi} + \Big( \frac{\partial \theta_1}{\partial \phi} \Big)^{\!\top} \nabla_{\theta} L_Q(\theta_1) && \text{total derivative, one step} \\
 # \frac{\partial \theta_1}{\partial \phi} &= -\alpha\, \nabla_\phi \nabla_\theta L_S(\theta_0, \phi) && \text{from Eq 11}
 # \end{aligned}
 # $$
+# :::
 #
 # The second part needs *mixed* second derivatives, of the predictor and the modulators together. Claim c overlooks them; the
 # first-order variant drops them.
@@ -368,7 +502,7 @@ for group, (direct, mixed) in unrolled.routes(one_step, batch).items():
 check.equal(rows, heading="norms of gradients")
 
 # %% [markdown]
-# With five steps, slopes of the query loss along one random direction in each group: measured by moving the parameters there and
+# **Check.** With five steps, slopes of the query loss along one random direction in each group: measured by moving the parameters there and
 # back, and computed.
 
 # %%
@@ -385,18 +519,50 @@ check.equal(
 )
 
 # %% [markdown]
-# The first-order gradient gives for the same slopes:
+# **Check.** The first-order gradient gives other slopes.
 
 # %%
-first_order = {f"{groups[g]}, first order": s[2] for g, s in slopes.items()}
-check.values(first_order, heading="slope of the query loss")
+check.apart(
+    {
+        f"{groups[g]}: moved | first order": (moved, order1)
+        for g, (moved, _, order1) in slopes.items()
+    },
+    by=1e-4,
+    heading="slope of the query loss",
+)
 
 # %% [markdown]
 # And the whole picture on one batch: how far a user's copy moves in five steps, the gradient that reaches each group in the outer
 # loop, and what share of it the first order would lose.
+#
+# **Check.** Who moves and who stays, against the paper's claim a.
 
 # %%
-unrolled.reach(five_steps, batch)
+reached = unrolled.reach(five_steps, batch)
+reached
+
+# %%
+inner_loop = ["stays", "moves", "stays", "stays"]  # as the paper says
+outer_loop = ["stays", "moves", "moves", "moves"]
+said = {"inner loop": inner_loop, "outer loop": outer_loop}
+who_moves = {
+    f"{group}, {loop}": ("stays" if shown == "stays" else "moves", word)
+    for loop, words in said.items()
+    for (group, shown), word in zip(reached[loop].items(), words, strict=True)
+}
+check.same(who_moves)
+
+# %%
+after_one = unrolled.reach(one_step, batch)["lost at first order"]
+lost_share = 100 * float(mixed.norm() / both.norm())
+check.same(
+    {
+        "φₚ, one step: lost at first order": (
+            after_one[unrolled.GROUPS["predictor_modulator."]],
+            f"{lost_share:.0f} %",
+        )
+    }
+)
 
 # %% [markdown]
 # What the modulators would lose is no trifle, even with steps of 0.01: a large part of what they can do for a user is to change the
@@ -405,8 +571,12 @@ unrolled.reach(five_steps, batch)
 # ## Step 8: the first layer stays in the span
 #
 # The heaviest matrix of the predictor is the first: 64 by 256 on MovieLens, and each user needs an adapted one. Or so it
-# seems. With $a = Wx + b$ the outputs of that layer and $\delta_j = \partial L_S / \partial a_j$,
+# seems. Let $a = Wx + b$ be the outputs of that layer and $\delta_j = \partial L_S / \partial a_j$.
 #
+# **To show.** What the steps add to $W$ is a combination of the support's rows, so its effect follows from $\delta$ and $X X_S^\top$ alone.
+#
+# :::{admonition} The lines of this step
+# :class: dropdown
 # $$
 # \begin{aligned}
 # \nabla_W L_S &= \textstyle\sum_{j \in S} \delta_j x_j^\top = \Delta^\top X_S && \text{chain rule} \\
@@ -415,10 +585,11 @@ unrolled.reach(five_steps, batch)
 # X (W_k - W_0)^\top + \mathbf 1 (b_k - b_0)^\top &= -\alpha\, (X X_S^\top + \mathbf 1 \mathbf 1^\top) \textstyle\sum_{i<k} \Delta_i && \text{on any rows } X
 # \end{aligned}
 # $$
+# :::
 #
 # The interaction vectors do not change in the inner loop. So it is enough to carry the layer's *outputs* on the support and
 # the sum of the $\Delta_i$: two matrices of $n_s$ rows for each user, and one Gram matrix $X X_S^\top$, computed once. That is what
-# `metarec.layers.adaptation.adapt_mlp` does while $n_s + n_q \le 2\, d(v_x)$.
+# `metarec.adaptation.adapt_mlp` does while $n_s + n_q \le 2\, d(v_x)$.
 #
 # **Check.** For a support of three, the part of the update outside the span and the rank of the update; then PNMTA's query scores
 # with outputs carried and with weights carried.
@@ -436,13 +607,24 @@ rows["norm of scores: outputs | weights"] = (outputs.norm(), weights.norm())
 rows["largest difference | 0"] = ((outputs - weights).abs().max(), 0.0)
 check.equal(rows, heading="")
 
+# %%
+elsewhere = unrolled.outside_span(torch.ones_like(update), x[:3])
+check.within(
+    {"a matrix of ones": (elsewhere, 0.1, 1.0)},
+    heading="share outside the span",
+)
+
 # %% [markdown]
 # ## Step 9: what a meta-step costs
 #
 # A forward pass of a layer with $n$ inputs and $n$ outputs takes $n^2$ multiply-adds for each row; its backward pass takes twice
 # as many. Pretraining is that, $O(l\,n^2)$ for a row, plus the embeddings, $m$ matrices of $a \times b$: the paper's first formula.
-# A meta-step is $k$ inner gradients, each a forward and a backward pass, the query, and back-propagation through all of it:
+# A meta-step is $k$ inner gradients, each a forward and a backward pass, the query, and back-propagation through all of it.
 #
+# **To show.** A meta-step costs $O(k\,(n_s + n_q)\, l\, n^2)$.
+#
+# :::{admonition} The lines of this step
+# :class: dropdown
 # $$
 # \begin{aligned}
 # \text{one inner gradient} &= O(n_s\, l\, n^2) && \text{forward and backward} \\
@@ -450,6 +632,7 @@ check.equal(rows, heading="")
 # \text{a meta-step} &= O\big( k\,(n_s + n_q)\, l\, n^2 \big) && k \text{ steps and the query}
 # \end{aligned}
 # $$
+# :::
 #
 # There is no third power of $n$ here. It would appear if the number of rows grew like $n$, or not at all: the explicit Hessian of
 # $l\,n^2$ weights would take $O(l^2 n^4)$.
@@ -457,6 +640,8 @@ check.equal(rows, heading="")
 # We count the multiply-adds of the matrix products of one meta-step, as they are executed, for one user of the planted ratings and PNMTA's own sizes
 # but for the two hidden layers of $n$ units; [Tables 4 and 5](table45-modulator-costs.ipynb) count a user of MovieLens-1M, with more
 # fields. No clock is involved, so the numbers are the same on every machine.
+#
+# **Check.** The counter on one product of known size; then the exponents of $n$.
 
 # %%
 widths = (16, 32, 64, 128, 256)
@@ -467,14 +652,29 @@ exponents = {name: costs.slope(widths, n) for name, n in counted.items()}
 exponents["the whole Hessian, n from 4 to 32"] = costs.slope(
     small, counted_hessian
 )
-check.values(
+exponents["second order, from 128 to 256 only"] = costs.slope(
+    widths[-2:], counted["second order"][-2:]
+)
+expected = dict.fromkeys(exponents, (1.0, 2.0))
+expected["the whole Hessian, n from 4 to 32"] = (3.0, 4.0)
+check.within(
+    {name: (own, *expected[name]) for name, own in exponents.items()},
+    heading="exponent of n, by log-log slope",
+)
+
+# %%
+check.equal(
     {
-        **exponents,
-        "second order, from 128 to 256 only": costs.slope(
-            widths[-2:], counted["second order"][-2:]
+        "3 × 5 by 5 × 7: counted | 3 · 5 · 7": (
+            costs.of_product(3, 5, 7),
+            105.0,
+        ),
+        "three more steps | three times one more": (
+            costs.of_steps(ratings, 4) - costs.of_steps(ratings, 1),
+            3 * (costs.of_steps(ratings, 2) - costs.of_steps(ratings, 1)),
         ),
     },
-    heading="exponent of n, by log-log slope",
+    heading="multiply-adds",
 )
 
 # %% mystnb={"figure": {"caption": "Multiply-adds of one meta-step for one user, against the width of the hidden layers. Dashed: the square and the cube of the width through the last point of the second-order curve."}, "image": {"alt": "Multiply-adds against the width n of the hidden layers from 16 to 256, both axes logarithmic. Three nearly straight curves: second order highest, second order with the first layer in the span a little lower, first order about a third of it. Their slopes are between one and two. A dashed line of slope two touches them at the right; a steeper dashed line of slope three falls far below at the left. A fourth, much steeper curve for the whole Hessian ends at width 32."}} tags=["hide-input"]
@@ -511,58 +711,112 @@ style.done(fig)
 # The exponent is below two, since the first layer and the generators grow only linearly in $n$, and tends to two. Second order
 # costs about two and a half times as much as first order (on MovieLens-1M nearly three times), not $n$ times.
 #
+# ## Exercises
+#
+# The words of an answer are behind its title, and its code is behind "Show the code of the answer". Both wait until you ask.
+#
 # :::{admonition} Exercise 1: one step too long
 # :class: tip
-# Set `alpha` to twice the smallest value of `bilevel.largest_step(tasks)` and look at Step 5. Which start suffers most, and why is the
-# second-order root still the best of the three on its own tasks?
+# Set the step size to twice the smallest value of `bilevel.largest_step(tasks)` and repeat Step 5. Which start suffers most, and why is
+# the second-order root still the best of the three on its own tasks?
 # :::
 #
-# :::{admonition} Answer
+# :::{admonition} Answer 1
 # :class: dropdown
 # Some user's steps now diverge, and their losses drown all others. The second-order root knows that they will, and moves towards a
 # place from which these users diverge least; the other two do not look.
 # :::
-#
+
+# %% mystnb={"code_prompt_show": "Show the code of the answer"} tags=["answer", "hide-cell"]
+too_long = 2 * float(bilevel.largest_step(tasks).min())
+far = {
+    "first order": bilevel.optimum(tasks, too_long, steps, "first"),
+    "second order": bilevel.optimum(tasks, too_long, steps, "second"),
+    "least squares": bilevel.joint_optimum(tasks),
+}
+after = {
+    n: bilevel.outer(start, tasks, too_long, steps) for n, start in far.items()
+}
+usual = ends["second-order root"]
+check.ordered(
+    {
+        "second order | first order": (
+            after["second order"],
+            after["first order"],
+        ),
+        "second order | least squares": (
+            after["second order"],
+            after["least squares"],
+        ),
+        "second order, step as above | step too long": (
+            usual,
+            after["second order"],
+        ),
+    },
+    heading="query loss after the steps",
+)
+
+# %% [markdown]
 # :::{admonition} Exercise 2: all users alike
 # :class: tip
 # In Step 5 both roots coincide when every task has the same $H_S$ and $H_Q$. Show it from the two equations, and say what it means
 # for a recommender in which every user has rated the same films.
 # :::
 #
-# :::{admonition} Answer
+# :::{admonition} Answer 2
 # :class: dropdown
 # $A$ is then a constant matrix and comes out of the mean; if it is invertible it can be cancelled. Where all users rate the same
 # items, as in an onboarding questionnaire, the first order costs nothing in the end.
 # :::
-#
+
+# %% mystnb={"code_prompt_show": "Show the code of the answer"} tags=["answer", "hide-cell"]
+alike = bilevel.with_items_of_first(tasks)
+root1, root2 = (
+    bilevel.optimum(alike, alpha, steps, order) for order in ("first", "second")
+)
+check.equal(
+    {"distance of the two roots | 0": (bilevel.distance(root1, root2), 0.0)},
+    tol=1e-8,
+    heading="",
+)
+
+# %% [markdown]
 # ## Verdict on each claim
 
 # %% mystnb={"markdown_format": "myst"} tags=["hide-input"]
-moves = unrolled.reach(five_steps, batch)
-as_stated = list(moves["inner loop"] == "stays") == [True, False, True, True]
-as_stated &= list(moves["outer loop"] == "stays") == [True, False, False, False]
 pairs = zip(counted["second order"], counted["first order"], strict=True)
 ratios = [second / first for second, first in pairs]
 share = float(mixed.norm() / both.norm())
 exponent = exponents["second order"]
-words = {True: "holds", False: "does not hold"}
-check.Verdicts(
+verdict.Verdicts(
     [
-        ("a. who moves where", words[as_stated], "the table of Step 7"),
+        ("a. who moves where", verdict.facts(who_moves, "the table of Step 7")),
         (
             "b. MAML needs the Hessian matrix",
-            words[max(ratios) > widths[0]],
-            f"{min(ratios):.1f} to {max(ratios):.1f} times the first order, whatever n",
+            verdict.between(
+                max(ratios),
+                widths[0],
+                np.inf,
+                f"{min(ratios):.1f} to {max(ratios):.1f} times the first order, whatever n",
+            ),
         ),
         (
             "c. only P's second derivatives are needed",
-            words[share < 0.01],
-            f"mixed ones: {100 * share:.0f} % of φₚ's gradient after one step, in norms",
+            verdict.between(
+                share,
+                0,
+                0.01,
+                f"mixed ones: {100 * share:.0f} % of φₚ's gradient after one step, in norms",
+            ),
         ),
         (
             "d. O(l n³) for a meta-step (P25)",
-            words[2.7 <= exponent <= 3.3],
-            f"n to the power of {exponent:.2f}: an upper bound; the rule asks for 2.7 to 3.3",
+            verdict.between(
+                exponent,
+                2.7,
+                3.3,
+                f"n to the power of {exponent:.2f}: an upper bound; the rule asks for 2.7 to 3.3",
+            ),
         ),
     ]
 )

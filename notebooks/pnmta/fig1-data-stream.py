@@ -27,7 +27,13 @@ from metarec.papers import open_page
 from metarec.papers.pnmta import fig1, streams
 
 page = open_page(
-    "pnmta/fig1-data-stream", "pnmta.fig1", "pnmta.streams", profile=profile, track=track, seeds=seeds, device=device
+    "pnmta/fig1-data-stream",
+    "pnmta.fig1",
+    "pnmta.streams",
+    profile=profile,
+    track=track,
+    seeds=seeds,
+    device=device,
 )
 page.short(
     fig1.said(page.records),

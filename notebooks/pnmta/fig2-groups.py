@@ -28,7 +28,12 @@ from metarec.papers.pnmta import fig2
 from metarec.papers.pnmta.lines import CENTRES
 
 page = open_page(
-    "pnmta/fig2-groups", "pnmta.fig2", profile=profile, track=track, seeds=seeds, device=device
+    "pnmta/fig2-groups",
+    "pnmta.fig2",
+    profile=profile,
+    track=track,
+    seeds=seeds,
+    device=device,
 )
 page.short(
     fig2.said(page.records),

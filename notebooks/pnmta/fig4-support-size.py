@@ -31,7 +31,12 @@ from metarec.papers.pnmta import courses
 from metarec.papers.pnmta.tables import BIAS, ITEM_MEAN, PNMTA
 
 page = open_page(
-    "pnmta/fig4-support-size", "pnmta.fig4", profile=profile, track=track, seeds=seeds, device=device
+    "pnmta/fig4-support-size",
+    "pnmta.fig4",
+    profile=profile,
+    track=track,
+    seeds=seeds,
+    device=device,
 )
 page.short(
     f"On MovieLens-1M PNMTA's MAE is {courses.mean(page, PNMTA, 3, 'MovieLens-1M')} with at most "

@@ -31,13 +31,19 @@ from metarec.papers.pnmta import courses
 from metarec.papers.pnmta.tables import GLOBAL_MEAN, PNMTA
 
 page = open_page(
-    "pnmta/fig5-cold-users", "pnmta.fig5", profile=profile, track=track, seeds=seeds, device=device
+    "pnmta/fig5-cold-users",
+    "pnmta.fig5",
+    profile=profile,
+    track=track,
+    seeds=seeds,
+    device=device,
 )
 page.short(
     f"With a fifth of the training users PNMTA's MAE on MovieLens-1M is "
     f"{courses.mean(page, PNMTA, 0.2, 'MovieLens-1M')}, with all of them "
     f"{courses.mean(page, PNMTA, 1.0, 'MovieLens-1M')}; MeLU's is "
-    f"{courses.mean(page, 'MeLU', 0.2, 'MovieLens-1M')} and {courses.mean(page, 'MeLU', 1.0, 'MovieLens-1M')}.",
+    f"{courses.mean(page, 'MeLU', 0.2, 'MovieLens-1M')} and "
+    f"{courses.mean(page, 'MeLU', 1.0, 'MovieLens-1M')}.",
 )
 
 # %% [markdown]

@@ -30,7 +30,12 @@ from metarec.papers.pnmta import courses
 from metarec.papers.pnmta.tables import BIAS, ITEM_MEAN, PNMTA
 
 page = open_page(
-    "pnmta/fig6-embedding-size", "pnmta.fig6", profile=profile, track=track, seeds=seeds, device=device
+    "pnmta/fig6-embedding-size",
+    "pnmta.fig6",
+    profile=profile,
+    track=track,
+    seeds=seeds,
+    device=device,
 )
 page.short(
     f"On MovieLens-1M PNMTA's MAE is {courses.mean(page, PNMTA, 8, 'MovieLens-1M')} with "
@@ -64,7 +69,13 @@ page.conditions("sound")
 # and the interval over users and seeds agree.
 
 # %% mystnb={"figure": {"caption": "MAE against the embedding size of a field, sound track: means, 95 % intervals over seeds and single seeds; below, gains of PNMTA, paired over users.", "name": "fig-pnmta-embedding-size"}, "image": {"alt": "Two rows of panels, one column a data set. Above, MAE against the size of an embedding, one line a method with intervals over seeds and a dot a seed, and lines for the mean of an item and the damped bias; open orange marks on MovieLens-1M are the values of the paper's Table 2 at the default. Below, the gains of PNMTA over MAML-PT and over PNMTA without pretraining, paired over users, with intervals; filled marks are clearly apart from zero. On Book-Crossing one mean of PNMTA without pretraining lies beyond the frame, in both rows, and is named at its edge."}}
-courses.figure(page, levels=(ITEM_MEAN, BIAS,))
+courses.figure(
+    page,
+    levels=(
+        ITEM_MEAN,
+        BIAS,
+    ),
+)
 
 # %%
 courses.table(page)

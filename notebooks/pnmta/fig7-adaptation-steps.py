@@ -30,7 +30,12 @@ from metarec.papers.pnmta import courses
 from metarec.papers.pnmta.tables import BIAS, ITEM_MEAN, PNMTA
 
 page = open_page(
-    "pnmta/fig7-adaptation-steps", "pnmta.fig7", profile=profile, track=track, seeds=seeds, device=device
+    "pnmta/fig7-adaptation-steps",
+    "pnmta.fig7",
+    profile=profile,
+    track=track,
+    seeds=seeds,
+    device=device,
 )
 page.short(
     f"On MovieLens-1M PNMTA's MAE is {courses.mean(page, PNMTA, 1, 'MovieLens-1M')} after one "
@@ -63,7 +68,13 @@ page.conditions("sound")
 # and the interval over users and seeds agree.
 
 # %% mystnb={"figure": {"caption": "MAE against the number of adaptation steps, sound track: means, 95 % intervals over seeds and single seeds; below, gains of PNMTA, paired over users.", "name": "fig-pnmta-adaptation-steps"}, "image": {"alt": "Two rows of panels, one column a data set. Above, MAE against the number of adaptation steps, one line a method with intervals over seeds and a dot a seed, and lines for the mean of an item and the damped bias; open orange marks on MovieLens-1M are the values of the paper's Table 2 at the default. Below, the gains of PNMTA over MAML-PT and over PNMTA without pretraining, paired over users, with intervals; filled marks are clearly apart from zero."}}
-courses.figure(page, levels=(ITEM_MEAN, BIAS,))
+courses.figure(
+    page,
+    levels=(
+        ITEM_MEAN,
+        BIAS,
+    ),
+)
 
 # %%
 courses.table(page)

@@ -27,7 +27,13 @@ from metarec.papers import open_page
 from metarec.papers.pnmta import clusters, fig8
 
 page = open_page(
-    "pnmta/fig8-user-tsne", "pnmta.fig8", "pnmta.clusters", profile=profile, track=track, seeds=seeds, device=device
+    "pnmta/fig8-user-tsne",
+    "pnmta.fig8",
+    "pnmta.clusters",
+    profile=profile,
+    track=track,
+    seeds=seeds,
+    device=device,
 )
 page.short(
     fig8.said(page.records),

@@ -30,7 +30,12 @@ from metarec.papers import open_page
 from metarec.papers.pnmta import fig9
 
 page = open_page(
-    "pnmta/fig9-training-curves", "pnmta.table2", profile=profile, track=track, seeds=seeds, device=device
+    "pnmta/fig9-training-curves",
+    "pnmta.table2",
+    profile=profile,
+    track=track,
+    seeds=seeds,
+    device=device,
 )
 page.short(
     fig9.at_the_end(page, "MovieLens-1M"),

@@ -31,7 +31,12 @@ from metarec.papers import open_page
 from metarec.papers.pnmta import table3
 
 page = open_page(
-    "pnmta/table3-modulators", "pnmta.table3", profile=profile, track=track, seeds=seeds, device=device
+    "pnmta/table3-modulators",
+    "pnmta.table3",
+    profile=profile,
+    track=track,
+    seeds=seeds,
+    device=device,
 )
 page.short(
     table3.spans(page, "published"),

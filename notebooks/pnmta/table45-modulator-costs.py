@@ -23,12 +23,17 @@ seeds: int = 1  # counts have no seed, and times are of one
 device: str = "auto"  # a full or quick profile times on the GPU if there is one
 
 # %% tags=["hide-input"]
-from metarec.papers import open_page
 from metarec.derivations import check, folding, unrolled
+from metarec.papers import open_page
 from metarec.papers.pnmta import step_times, table45
 
 page = open_page(
-    "pnmta/table45-modulator-costs", "pnmta.table45", profile=profile, track=track, seeds=seeds, device=device
+    "pnmta/table45-modulator-costs",
+    "pnmta.table45",
+    profile=profile,
+    track=track,
+    seeds=seeds,
+    device=device,
 )
 page.short(
     step_times.said(page.records),

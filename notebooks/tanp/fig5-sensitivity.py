@@ -32,7 +32,13 @@ from metarec.papers import open_page
 from metarec.papers.tanp import assignments, fig5
 
 page = open_page(
-    "tanp/fig5-sensitivity", "tanp.fig5", "tanp.clusters", profile=profile, track=track, seeds=seeds, device=device
+    "tanp/fig5-sensitivity",
+    "tanp.fig5",
+    "tanp.clusters",
+    profile=profile,
+    track=track,
+    seeds=seeds,
+    device=device,
 )
 page.short(
     fig5.spans(page, "published"),

@@ -59,7 +59,9 @@ train = make_episodes(planted, "tanp").train
 # rings what they liked in the query.
 
 # %% mystnb={"figure": {"caption": "Three users and the items they like. Users a and c belong to one planted group, b to the group whose taste is least like theirs.", "name": "fig-tanp-example"}, "image": {"alt": "Three scatter plots of the same cloud of grey items. The liked items of user a and of user c, filled for the support and ringed for the query, lie in the same part of the cloud; those of user b lie in another part."}}
-people = dict(zip(("user a", "user b", "user c"), framework.three(train), strict=True))
+people = dict(
+    zip(("user a", "user b", "user c"), framework.three(train), strict=True)
+)
 framework.tastes(train, people)
 
 # %%
@@ -99,7 +101,9 @@ framework.framework(shapes, counts)
 
 # %%
 with initialised(0):
-    released = framework.sizes(make("tanp", framework.lastfm(), variant=variant))
+    released = framework.sizes(
+        make("tanp", framework.lastfm(), variant=variant)
+    )
 framework.compared({"This page": counts, "Last.FM": released})
 
 # %% [markdown]

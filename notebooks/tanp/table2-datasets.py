@@ -27,9 +27,7 @@ profile: str = "recorded"  # recorded | quick | full
 from metarec.papers import open_page
 from metarec.papers.tanp import filters, queries, table2
 
-page = open_page(
-    "tanp/table2-datasets", "tanp.table2", profile=profile, track=track, seeds=seeds, device=device
-)
+page = open_page("tanp/table2-datasets", "tanp.table2", profile=profile)
 page.short(
     queries.said(page.records),
 )

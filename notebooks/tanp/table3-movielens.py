@@ -33,7 +33,13 @@ from metarec.papers.tanp import latent, users
 from metarec.papers.tanp.tables import GATING, ITEM_MEAN, PLAIN
 
 page = open_page(
-    "tanp/table3-movielens", "tanp.table3", "tanp.table3-users", profile=profile, track=track, seeds=seeds, device=device
+    "tanp/table3-movielens",
+    "tanp.table3",
+    "tanp.table3-users",
+    profile=profile,
+    track=track,
+    seeds=seeds,
+    device=device,
 )
 page.short(
     f"TaNP (Gating-FiLM) reaches a P@5 of {page.number(GATING, 'P@5', 'published')} % "
@@ -73,9 +79,7 @@ page.conditions("published")
 page.table("published")
 
 # %% mystnb={"figure": {"caption": "Table 3 as a figure, published track. Open circles: printed in the paper. Dots: ours, with one small dot a seed and the 95 % interval of their mean. Dashed: what popularity alone scores; dotted: the mean rating of an item.", "name": "fig-tanp-table3"}, "image": {"alt": "Dot plot with one row a method and three panels, P@5, NDCG@10 and P@10 in per cent. Open orange circles are the values printed in the paper. A dashed line for popularity stands at the left, among the weakest printed baselines; a dotted line for the item mean stands at the right, to the right of every printed baseline and among the rows of TaNP. Our dots for the trained rows lie on it or just beside it."}}
-page.dots(
-    "published", metrics=("P@5", "NDCG@10", "P@10"), lines=users.LINES
-)
+page.dots("published", metrics=("P@5", "NDCG@10", "P@10"), lines=users.LINES)
 
 # %% [markdown]
 # From the words of the paper and the released code its three rows come out within a point and a half of what is printed, in every column but

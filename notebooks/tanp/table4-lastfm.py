@@ -32,7 +32,12 @@ from metarec.papers.tanp import latent
 from metarec.papers.tanp.tables import GATING, PLAIN, POPULARITY
 
 page = open_page(
-    "tanp/table4-lastfm", "tanp.table4", profile=profile, track=track, seeds=seeds, device=device
+    "tanp/table4-lastfm",
+    "tanp.table4",
+    profile=profile,
+    track=track,
+    seeds=seeds,
+    device=device,
 )
 page.short(
     f"TaNP (Gating-FiLM) reaches a P@5 of {page.number(GATING, 'P@5', 'published')} % "

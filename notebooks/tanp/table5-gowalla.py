@@ -33,7 +33,12 @@ from metarec.papers.tanp import latent
 from metarec.papers.tanp.tables import GATING, POPULARITY
 
 page = open_page(
-    "tanp/table5-gowalla", "tanp.table5", profile=profile, track=track, seeds=seeds, device=device
+    "tanp/table5-gowalla",
+    "tanp.table5",
+    profile=profile,
+    track=track,
+    seeds=seeds,
+    device=device,
 )
 page.short(
     f"On our extract of Gowalla, TaNP (Gating-FiLM) has a P@5 of "

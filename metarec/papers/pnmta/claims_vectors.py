@@ -86,7 +86,7 @@ def over_control(ground: Ground) -> Found:
 def kept(ground: Ground) -> Found:
     """P42: silhouette after ten meta-epochs less that before, also as a share of the pretrained value."""
     row = difference(ground.own, TRAINED, PRETRAINED, "silhouette")
-    size = abs(float(values_of(ground.own, PRETRAINED, "silhouette").mean())) or np.nan  # no share of zero
+    size = abs(float(values_of(ground.own, PRETRAINED, "silhouette").mean())) or float("nan")
     shares = {
         f"relative{end}": row[k] / size for k, end in (("gain", ""), ("low", "_low"), ("high", "_high"))
     }
