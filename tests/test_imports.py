@@ -1,4 +1,4 @@
-"""Imports run down the order of the data, nothing imports itself on a round trip, and reading trains nothing."""
+"""Imports run down the order of the data, no module needs itself, and reading Records trains nothing."""
 
 from __future__ import annotations
 
