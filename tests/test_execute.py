@@ -16,7 +16,7 @@ from made_records import add
 from metarec.cli import main
 from metarec.data import synthetic
 from metarec.errors import ProtocolError
-from metarec.papers.pnmta import fig1, fig2, fig8
+from metarec.papers.pnmta import fig1, fig2, fig8, vectors
 from metarec.papers.tanp.tables import TABLE4
 from metarec.runs import checks
 from metarec.runs.execute import Only, execute, results_root
@@ -83,15 +83,15 @@ def test_fig_8_trains_again_only_what_an_older_version_recorded_and_only_if_aske
 ) -> None:
     measured: list[str] = []
     store = Store(tmp_path)
-    runs = fig8.fig8(Request("quick", ("published",), 1, store))
+    runs = vectors.planned(Request("quick", ("published",), 1, store))
 
-    def vectors(run: Any, *_: object) -> None:
+    def trained(run: Any, *_: object) -> None:
         measured.append(run.label)
 
     def analysed(*_: object, **__: object) -> tuple[dict[str, float], dict[str, Any]]:
         return {"silhouette": 0.1}, {}
 
-    monkeypatch.setattr(fig8, "trained_vectors", vectors)
+    monkeypatch.setattr(fig8, "trained_vectors", trained)
     monkeypatch.setattr(fig8, "analyse", analysed)
     execute(fig8.SPEC, profile="quick", seeds=1, store=store)
     assert measured == [run.label for run in runs]

@@ -1,4 +1,4 @@
-"""The toy of user groups: its world, the two ways by which the segment gets in, and the report."""
+"""The toy of user groups: its world, the two ways by which the segment gets in, and the fig2."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ import numpy as np
 import pytest
 import torch
 from made_records import add
-from metarec.report import groups as report
 
 from metarec.data import Schema
 from metarec.errors import RecordError
 from metarec.methods import initialised
-from metarec.papers.pnmta import fig2 as groups
+from metarec.papers.pnmta import fig2, lines
 from metarec.runs.records import Record
 from metarec.runs.store import Store
+from metarec.stats.seeds import difference
 from metarec.tasks import EpisodeTensors
 from metarec.tasks.batch import TaskBatch
 from metarec.tasks.rules import cold_start_episodes
 
-RATINGS = groups.planted(3, 90)
+RATINGS = lines.planted(3, 90)
 
 
-def toy(*, blind: bool, modulated: bool) -> groups._Toy:
-    given = {**groups.OPTIONS, "predictor_modulator": "film" if modulated else "none"}
+def toy(*, blind: bool, modulated: bool) -> fig2._Toy:
+    given = {**fig2.OPTIONS, "predictor_modulator": "film" if modulated else "none"}
     with initialised(0):
-        method = groups._Toy(Schema.of(RATINGS), **given)
+        method = fig2._Toy(Schema.of(RATINGS), **given)
     method.blind = blind
     return method
 
@@ -39,25 +39,25 @@ def episodes() -> tuple[TaskBatch, np.ndarray]:
 
 def test_expected_ratings_are_lines_in_the_trait() -> None:
     assert RATINGS.truth is not None
-    curves = RATINGS.truth.expected[:, groups._items_by_trait(RATINGS)]
-    drawn = groups.lines(curves)
-    x = np.arange(groups.TRAITS) / (groups.TRAITS - 1) - 0.5
+    curves = RATINGS.truth.expected[:, lines.items_by_trait(RATINGS)]
+    drawn = lines.lines(curves)
+    x = np.arange(lines.TRAITS) / (lines.TRAITS - 1) - 0.5
     np.testing.assert_allclose(drawn[:, :1] + drawn[:, 1:] * x, curves, atol=1e-5)
-    centre = np.array(list(groups.CENTRES.values()))[RATINGS.truth.user_group]
-    assert np.abs(drawn - centre).std(0) == pytest.approx(np.array(groups.SPREAD) * 0.6, rel=0.25)
+    centre = np.array(list(lines.CENTRES.values()))[RATINGS.truth.user_group]
+    assert np.abs(drawn - centre).std(0) == pytest.approx(np.array(lines.SPREAD) * 0.6, rel=0.25)
 
 
 def test_the_segment_names_the_group_for_about_nine_in_ten() -> None:
-    large = groups.planted(0, 3000)
+    large = lines.planted(0, 3000)
     assert large.truth is not None
     agree = (large.user_fields[0].values == large.truth.user_group).mean()
-    assert agree == pytest.approx(groups.TOLD + (1 - groups.TOLD) / 3, abs=0.02)
+    assert agree == pytest.approx(lines.TOLD + (1 - lines.TOLD) / 3, abs=0.02)
 
 
 def test_only_a_blind_predictor_without_modulator_starts_all_users_in_one_place() -> None:
     batch, _ = episodes()
     for blind, modulated in ((True, False), (True, True), (False, False), (False, True)):
-        start = groups.functions(toy(blind=blind, modulated=modulated), batch, RATINGS)[0]
+        start = fig2.functions(toy(blind=blind, modulated=modulated), batch, RATINGS)[0]
         apart = np.abs(start - start[0]).max()
         assert (apart < 1e-6) == (blind and not modulated), (blind, modulated)
 
@@ -66,21 +66,21 @@ def test_what_is_drawn_is_what_is_predicted() -> None:
     """On a query of one item for each value of the trait, functions and predictions are the same numbers."""
     batch, _ = episodes()
     method = toy(blind=True, modulated=False)
-    items = torch.as_tensor(groups._items_by_trait(RATINGS)).expand(len(batch.query.item), -1)
+    items = torch.as_tensor(lines.items_by_trait(RATINGS)).expand(len(batch.query.item), -1)
     query = batch.query._replace(item=items, mask=torch.ones_like(items, dtype=torch.bool))
     scores = method.predict(batch.support, query).detach().numpy()
-    np.testing.assert_allclose(groups.functions(method, batch, RATINGS)[-1], scores, atol=1e-5)
+    np.testing.assert_allclose(fig2.functions(method, batch, RATINGS)[-1], scores, atol=1e-5)
 
 
 def test_error_is_measured_from_the_noise_free_ratings() -> None:
     batch, users = episodes()
     method = toy(blind=False, modulated=True)
-    found, extra = groups.analyse(method, batch, RATINGS, users)
-    curves = groups.functions(method, batch, RATINGS)
+    found, extra = fig2.analyse(method, batch, RATINGS, users)
+    curves = fig2.functions(method, batch, RATINGS)
     assert RATINGS.truth is not None
-    truth = RATINGS.truth.expected[users][:, groups._items_by_trait(RATINGS)]
+    truth = RATINGS.truth.expected[users][:, lines.items_by_trait(RATINGS)]
     assert found["error after 5 steps"] == pytest.approx(float(np.abs(curves[5] - truth).mean()))
-    assert len(extra["start"]) == len(extra["group"]) == min(groups.SHOWN, len(users))
+    assert len(extra["start"]) == len(extra["group"]) == min(fig2.SHOWN, len(users))
 
 
 def made(root: Path) -> list[Record]:
@@ -96,17 +96,17 @@ def made(root: Path) -> list[Record]:
 
 def test_differences_are_paired_by_seed(tmp_path: Path) -> None:
     records = made(tmp_path)
-    found = report.difference(records, "a", "b", "error after 5 steps")
+    found = difference(records, "a", "b", "error after 5 steps")
     half = 4.302652729911275 * 0.1 / 3**0.5  # Student's t, two degrees of freedom
     assert (found.mean, found.low) == (pytest.approx(0.2), pytest.approx(0.2 - half))
-    apart = [replace(r, seed=r.seed + 10) if r.method == "b" else r for r in records]
+    apart = [replace(r, seed=r.seed + 10) if r.label == "b" else r for r in records]
     with pytest.raises(RecordError, match="no seed"):
-        report.difference(apart, "a", "b", "error after 5 steps")
+        difference(apart, "a", "b", "error after 5 steps")
 
 
 def test_tables_hold_what_the_records_hold(tmp_path: Path) -> None:
     records = made(tmp_path)
-    frame = report.errors(records).frame.set_index(["setting", "metric"])
+    frame = fig2.errors(records).frame.set_index(["setting", "metric"])
     assert frame.loc[("a", "error after 5 steps"), "mean"] == pytest.approx(1.2)
-    contrast = report.contrasts(records, {"a − b": ("a", "b")}, "error after 5 steps").frame
+    contrast = fig2.contrasts(records, {"a − b": ("a", "b")}, "error after 5 steps").frame
     assert contrast["mean"].tolist() == [pytest.approx(0.2)]

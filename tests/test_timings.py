@@ -9,10 +9,9 @@ from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
-from metarec.report import aims, timing_figures, timings
 
 from metarec.errors import MetarecError, ProtocolError, RecordError
-from metarec.papers import costs as experiments
+from metarec.papers import costs, costs_shown
 
 ABOUT = {
     "device": "cpu", "processor": "A <b>processor</b>", "cores": 2, "threads": 2, "memory_gib": 8.0,
@@ -60,16 +59,16 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_processors_come_first_and_names_are_short(folder: Path) -> None:
-    assert [m.name for m in timings.read(folder)] == ["2 CPU cores", "Some GPU"]
+    assert [m.name for m in costs.read(folder)] == ["2 CPU cores", "Some GPU"]
     (folder / "cpu.json").rename(folder / "cpu-unfinished.json")
-    assert [m.name for m in timings.read(folder)] == ["Some GPU"], "what was broken off is no measurement"
+    assert [m.name for m in costs.read(folder)] == ["Some GPU"], "what was broken off is no measurement"
     with pytest.raises(RecordError, match="make bench"):
-        timings.read(folder / "none")
+        costs.read(folder / "none")
 
 
 def test_ratios_are_taken_within_rounds_and_per_seed(folder: Path) -> None:
-    cpu = timings.read(folder)[0]
-    found = timings.speedups(cpu).set_index(["case", "against", "replicas", "order"])
+    cpu = costs.read(folder)[0]
+    found = costs.speedups(cpu).set_index(["case", "against", "replicas", "order"])
     one = found.loc[("TaNP, sizes", "released", 1, "shuffled")]
     assert one["median"] == one["low"] == one["high"] == pytest.approx(100.0), "both rounds agree"
     assert found.loc[("TaNP, sizes", "released", 20, "shuffled")]["median"] == pytest.approx(200.0)
@@ -78,15 +77,15 @@ def test_ratios_are_taken_within_rounds_and_per_seed(folder: Path) -> None:
 
 
 def test_share_of_bare_products_and_exponent_of_growth(folder: Path) -> None:
-    cpu = timings.read(folder)[0]
-    assert timings.shares(cpu)["median"].tolist() == pytest.approx([0.5] * 6)
-    assert aims.exponent(cpu, "TaNP on identities") == pytest.approx(1.4)
-    assert aims.exponent(cpu, "MeLU on content, more") == pytest.approx(1.0)
+    cpu = costs.read(folder)[0]
+    assert costs.shares(cpu)["median"].tolist() == pytest.approx([0.5] * 6)
+    assert costs.exponent(cpu, "TaNP on identities") == pytest.approx(1.4)
+    assert costs.exponent(cpu, "MeLU on content, more") == pytest.approx(1.0)
 
 
 def test_verdicts_follow_the_aims(folder: Path) -> None:
-    both = timings.read(folder)
-    found = aims.reach(both).frame
+    both = costs.read(folder)
+    found = costs.reach(both).frame
     reached = found.set_index(["machine", "what"])["reached"]
     assert reached["2 CPU cores", "TaNP, one seed, shuffled, against the loop as released"]
     assert not reached["Some GPU", "TaNP, one seed, shuffled, against the loop as released"], (
@@ -96,53 +95,54 @@ def test_verdicts_follow_the_aims(folder: Path) -> None:
     assert not reached["2 CPU cores", f"TaNP on identities, {grown}"]
     assert reached["2 CPU cores", f"MeLU on content, {grown}"]
     assert reached["2 CPU cores", "10,000,000 rows to episodes, memory"]
-    assert "products&#x27; rate" in aims.reach(both).html, "names are escaped once"
-    assert "not run" not in aims.reach(both).html and "not run" in aims.reach(both[:1]).html
+    assert "products&#x27; rate" in costs.reach(both).html, "names are escaped once"
+    assert "not run" not in costs.reach(both).html and "not run" in costs.reach(both[:1]).html
 
 
 def test_a_compiled_step_is_held_against_the_loop_as_released(folder: Path) -> None:
-    m = timings.read(folder)[0]
+    m = costs.read(folder)[0]
     about = {"what": "compiled", "case": "TaNP, sizes", "replicas": 20, "compile_seconds": 1.0}
     row = {**about, "plain_seconds": [0.1], "compiled_seconds": [0.25]}
-    found = aims.reach([replace(m, rows=[*m.rows, row])]).frame.set_index("what")
+    found = costs.reach([replace(m, rows=[*m.rows, row])]).frame.set_index("what")
     assert found.loc["TaNP, 20 seeds, shuffled, if steps were compiled, likewise", "found"] == "80×", (
         "of 200×"
     )
 
 
 def test_tables_escape_what_they_show_and_say_what_is_missing(folder: Path) -> None:
-    both = timings.read(folder)
-    assert "<b>processor" not in timings.machines(both).html
-    table = timings.against(both).html
+    both = costs.read(folder)
+    assert "<b>processor" not in costs_shown.machines(both).html
+    table = costs_shown.against(both).html
     assert "200×" in table and "Ours, 20 seeds, sorted by length" in table
-    assert "not measured" in timings.compiled(both).text
+    assert "not measured" in costs_shown.compiled(both).text
 
 
 def test_compiling_pays_after_as_many_steps_as_save_its_time() -> None:
     row = {"what": "compiled", "replicas": 1, "compile_seconds": 30.0, "plain_seconds": [0.005] * 3}
     measured = [
-        timings.Measured(ABOUT, [{**row, "compiled_seconds": [after] * 3}], 1.0) for after in (0.002, 0.006)
+        costs.Benchmark(ABOUT, [{**row, "compiled_seconds": [after] * 3}], 1.0) for after in (0.002, 0.006)
     ]
-    assert timings.compiled(measured[:1]).frame["pays_after"].tolist() == [10_000]
-    assert "10,000" in timings.compiled(measured[:1]).html and "never" in timings.compiled(measured[1:]).html
+    first, second = costs_shown.compiled(measured[:1]), costs_shown.compiled(measured[1:])
+    assert first.frame["pays_after"].tolist() == [10_000]
+    assert "10,000" in first.html and "never" in second.html
 
 
 @pytest.mark.parametrize("machines", [1, 2])
 @pytest.mark.parametrize("name", ["faster", "anatomy", "rates", "growth", "support"])
 def test_figures_name_their_axes(folder: Path, name: str, machines: int) -> None:
-    figure = getattr(timing_figures, name)(timings.read(folder)[:machines])
+    figure = getattr(costs_shown, name)(costs.read(folder)[:machines])
     assert all(ax.get_xlabel() for ax in figure.axes)
     figure.canvas.draw()
 
 
 def test_measurements_of_the_repository_and_of_unknown_profiles(monkeypatch: Any, tmp_path: Path) -> None:
     monkeypatch.setenv("METAREC_RESULTS", str(tmp_path))
-    assert experiments.measurements("recorded") == tmp_path / "benchmarks"
+    assert costs.measurements("recorded") == tmp_path / "benchmarks"
     with pytest.raises(ProtocolError, match="'fast' is unknown"):
-        experiments.measurements("fast")
+        costs.measurements("fast")
     with pytest.raises(MetarecError, match="the benchmark failed"):
-        experiments.measurements("quick", device="no-such-device")
+        costs.measurements("quick", device="no-such-device")
     killed = CompletedProcess([], -9, "", "\n")
-    monkeypatch.setattr(experiments.subprocess, "run", lambda *_, **__: killed)
+    monkeypatch.setattr(costs.subprocess, "run", lambda *_, **__: killed)
     with pytest.raises(MetarecError, match="the benchmark failed: it ended with status -9"):
-        experiments.measurements("quick")
+        costs.measurements("quick")

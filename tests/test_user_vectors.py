@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from metarec.report import vectors, verdicts
-from metarec.report.claims import PENDING, UNTESTABLE, Finding
-from metarec.report.rules import FAILS, HOLDS, NOISE
 
-from metarec.errors import RecordError
+from metarec.claims.ledger import Finding, decided, paper
+from metarec.papers.pnmta import clusters, fig8, vectors
+from metarec.papers.pnmta.claims_vectors import VECTORS
 from metarec.runs.records import Record
 from metarec.runs.store import Store
 from metarec.show import style
+from metarec.show.claims import claims_table
+from metarec.show.words import FAILS, HOLDS, NOISE, PENDING, UNTESTABLE
 
 FLAT = [0.0, 0.001, -0.001, 0.002, -0.002]
 
@@ -30,24 +30,26 @@ def made(
     records = []
     panels = (vectors.CONTROL, vectors.EARLY, vectors.LATE, vectors.PRETRAINED, vectors.TRAINED)
     seeds = len(next(iter(silhouettes.values())))
-    for panel in panels:
+    for n, panel in enumerate(panels, 1):
         for seed, s in enumerate(silhouettes.get(panel, FLAT[:seeds])):
-            jitter = 0.001 * (seed % 3)
+            jitter = 0.001 * (n * seed % 3)
             found = {"silhouette": s, "p": p, "silhouette without age": -0.05 + jitter, "p without age": 0.5}
-            for field in vectors.PROBES:
+            for field in fig8.PROBES:
                 found |= {f"probe {field}": (probes or {}).get(panel, 0.5) + jitter, f"majority {field}": 0.3}
             extra = {"tsne": [[0.0, 1.0], [1.0, 0.0]], "age": ["1", "56"]} if seed == 0 else {}
             records.append(
                 Record(
                     "pnmta",
-                    "fig8",
                     "published",
                     dataset,
                     panel,
                     {"model": "melu"},
                     seed,
                     found,
+                    config=panel,
+                    measure="fig8",
                     extra=extra,
+                    label=panel,
                 )
             )
     return records
@@ -57,8 +59,16 @@ def around(value: float) -> list[float]:
     return [value + f for f in FLAT]
 
 
+def findings(
+    records: Sequence[Record], claim: str, root: Path, grouped: Sequence[Record] = ()
+) -> dict[str, Finding]:
+    given = {fig8.SPEC.name: records, clusters.SPEC.name: grouped}
+    own = [c for c in VECTORS if c.id == claim]
+    return decided(paper("pnmta"), own, Store(root), track="published", given=given)[claim]
+
+
 def decide(records: Sequence[Record], claim: str, root: Path) -> str:
-    return vectors.findings(records, Store(root))[claim].verdict
+    return findings(records, claim, root)[""].verdict
 
 
 def test_overlap_of_melu(tmp_path: Path) -> None:
@@ -75,13 +85,18 @@ def test_longer_training_of_melu(late: float, word: str, tmp_path: Path) -> None
 
 
 def test_pretraining_separates(tmp_path: Path) -> None:
-    records = made({vectors.PRETRAINED: around(0.2), vectors.CONTROL: around(0.3)})
-    found = vectors.findings(records, Store(tmp_path))["P41"]
+    records = made({vectors.PRETRAINED: around(0.3), vectors.CONTROL: around(0.2)})
+    found = findings(records, "P41", tmp_path)[""]
     assert found.verdict == HOLDS
-    assert "never trained: +0.300" in found.evidence and "without the age slice" in found.evidence
+    assert "never trained: +0.200" in found.evidence and "without the age slice" in found.evidence
     assert decide(made({vectors.PRETRAINED: around(0.2)}, p=0.3), "P41", tmp_path) == FAILS
     assert decide(made({vectors.PRETRAINED: around(-0.1)}), "P41", tmp_path) == FAILS
     assert decide(made({vectors.PRETRAINED: around(0.03)}), "P41", tmp_path) == NOISE
+
+
+def test_pretraining_does_not_hold_where_an_untrained_encoder_separates_more(tmp_path: Path) -> None:
+    records = made({vectors.PRETRAINED: around(0.2), vectors.CONTROL: around(0.3)})
+    assert decide(records, "P41", tmp_path) != HOLDS
 
 
 @pytest.mark.parametrize(("after", "word"), [(0.2, HOLDS), (0.17, HOLDS), (0.1, FAILS), (0.16, NOISE)])
@@ -98,19 +113,17 @@ def test_better_means_both(tmp_path: Path) -> None:
 
 
 def test_few_seeds_wait_and_planted_ratings_give_no_verdict(tmp_path: Path) -> None:
-    few = vectors.findings(made({vectors.LATE: [0.2, 0.2, 0.2]}), Store(tmp_path))["P39"]
-    assert (few.verdict, few.so_far, few.missing) == (PENDING, FAILS, ("2 more seeds",))
+    few = findings(made({vectors.LATE: [0.02, 0.03, 0.01]}), "P39", tmp_path)["MovieLens-1M, Fig 8"]
+    assert (few.verdict, few.so_far, few.missing) == (PENDING, HOLDS, ("2 more seeds",))
     planted = made({vectors.LATE: around(0.2)}, dataset="synthetic")
     assert decide(planted, "P39", tmp_path) == UNTESTABLE
 
 
 def test_every_claim_of_the_page_has_a_finding(tmp_path: Path) -> None:
-    findings = vectors.findings(made({vectors.LATE: around(0.2)}), Store(tmp_path))
-    frame = verdicts.table("pnmta/fig8-user-tsne", findings).frame
-    assert list(frame["claim"]) == ["P09", "P11", "P39", "P40", "P41", "P42", "P43", "P44"]
-    assert frame.set_index("claim").loc["P44", "verdict"] == PENDING
-    with pytest.raises(RecordError, match="P39"):
-        verdicts.table("pnmta/fig8-user-tsne", {"P09": Finding(PENDING), "P11": Finding(PENDING)})
+    given = {fig8.SPEC.name: made({vectors.LATE: around(0.2)})}
+    frame = claims_table("pnmta/fig8-user-tsne", given, Store(tmp_path)).frame
+    assert list(frame["claim"].unique()) == ["P09", "P11", "P39", "P40", "P41", "P42", "P43", "P44"]
+    assert frame.set_index("claim").loc["P44", "here"] == PENDING
 
 
 @pytest.mark.parametrize(
@@ -119,21 +132,22 @@ def test_every_claim_of_the_page_has_a_finding(tmp_path: Path) -> None:
 def test_groups_are_those_that_chance_does_not_give(
     vectors_best: float, ratings_best: float, word: str, tmp_path: Path
 ) -> None:
-    store = Store(tmp_path)
-    for name, best in (("User vectors", vectors_best), ("Ratings", ratings_best)):
+    grouped = []
+    for name, best in ((clusters.VECTORS, vectors_best), (clusters.RATINGS, ratings_best)):
         for seed, f in enumerate(FLAT):
             found = {"silhouette": best + f, "null": 0.2, "null mean": 0.1, "k": 2.0, "largest cluster": 0.9}
-            record = Record("pnmta", "clusters", "published", "ml-1m", name, {"rounds": 9}, seed, found)
-            store.add_all([replace(record, config_hash=name)])
-    p44 = vectors.findings(made({vectors.LATE: around(0.2)}), store)["P44"]
+            grouped.append(
+                Record("pnmta", "published", "ml-1m", name, {"rounds": 9}, seed, found, label=name)
+            )
+    p44 = findings(made({vectors.LATE: around(0.2)}), "P44", tmp_path, grouped)[""]
     assert p44.verdict == word and "90, 90, 90, 90, 90 % of the users" in p44.evidence
-    assert "0.900" in vectors.groups(store.read("pnmta", "clusters")).html
+    assert "0.900" in clusters.groups(grouped).html
 
 
 def test_pictures_have_a_panel_each_and_the_control_its_own() -> None:
     style.use_style()
     records = made({vectors.LATE: around(0.2)})
-    titles = [ax.get_title(loc="left") for ax in vectors.pictures(records).axes]
+    titles = [ax.get_title(loc="left") for ax in fig8.pictures(records).axes]
     assert titles == [vectors.EARLY, vectors.LATE, vectors.PRETRAINED, vectors.TRAINED]
-    (only,) = vectors.pictures(records, control=True).axes
+    (only,) = fig8.pictures(records, control=True).axes
     assert only.get_title(loc="left") == vectors.CONTROL

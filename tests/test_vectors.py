@@ -7,7 +7,8 @@ import pytest
 from sklearn.metrics import pairwise_distances, silhouette_score
 
 from metarec.data import synthetic
-from metarec.papers.pnmta.fig8 import _silhouette, separation, without
+from metarec.papers.pnmta.fig8 import _silhouette, permuted_silhouette
+from metarec.papers.pnmta.vectors import without
 
 RNG = np.random.default_rng(0)
 
@@ -22,9 +23,9 @@ def test_silhouette_equals_scikit_learn() -> None:
 def test_separated_groups_are_found_and_random_ones_are_not() -> None:
     group = np.repeat([0, 1, 2], 30)
     x = np.eye(3)[group] * 3 + RNG.normal(size=(90, 3))
-    value, p = separation(x, group, np.random.default_rng(0), 200)
+    value, p = permuted_silhouette(x, group, np.random.default_rng(0), 200)
     assert value > 0.2 and p < 0.01
-    _, p = separation(x, RNG.permutation(group), np.random.default_rng(0), 200)
+    _, p = permuted_silhouette(x, RNG.permutation(group), np.random.default_rng(0), 200)
     assert p > 0.01
 
 

@@ -1,4 +1,4 @@
-"""PNMTA's ledger, tables and figures on records made to order."""
+"""PNMTA's ledger, and its tables and figures along a setting, on records made to order."""
 
 from __future__ import annotations
 
@@ -13,18 +13,32 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from made_splits import curve, falling, level, runs
-from metarec.report import courses, modulators, pnmta, tables
-from metarec.report.pnmta_names import PRINTED, names_of
 
 from metarec.claims.ledger import decided
 from metarec.errors import RecordError
+from metarec.papers.pnmta import courses, table2, table3
 from metarec.papers.pnmta.claims import PAPER
-from metarec.papers.pnmta.tables import ENCODERS, PREDICTORS
+from metarec.papers.pnmta.tables import (
+    BOOKS,
+    ENCODERS,
+    FIG4,
+    FIG6,
+    FIG7,
+    MOVIELENS,
+    ORDER,
+    OTHER_READINGS,
+    PREDICTORS,
+    TABLE2,
+    TABLE3,
+    cell,
+)
+from metarec.runs.plan import Spec
 from metarec.runs.records import Record
 from metarec.runs.store import Store
-from metarec.show import curves as gaps
-from metarec.show import style
+from metarec.show import curves, style
 from metarec.show.claims import claims_of, claims_table
+from metarec.show.page import Page
+from metarec.show.table import build
 from metarec.show.words import PENDING, UNTESTABLE
 
 
@@ -39,6 +53,12 @@ def styled() -> Iterator[None]:
         style.use_style()
         yield
         plt.close("all")
+
+
+def page(store: Store, *given: tuple[Spec, list[Record]]) -> Page:
+    """A page of these specs with these Records."""
+    specs = tuple(spec for spec, _ in given)
+    return Page("pnmta/made", specs, {spec.name: records for spec, records in given}, store)
 
 
 # --- the ledger
@@ -59,18 +79,15 @@ def test_a_claim_is_not_awaited_on_a_track_that_its_runs_do_not_have(store: Stor
 
 
 def test_planted_ratings_answer_for_the_first_set_and_decide_nothing(store: Store) -> None:
-    assert names_of("MovieLens-1M") == ("ml-1m", "synthetic")
     records = []
     for method in ("PNMTA", "MeLU", "MAML-PT", "PNMTA (w/o PT)"):
         for value in (3, 90):
-            protocol = {"rule_options": {"max_support": value}}
-            for record in runs(store, method, 0.1, seeds=2, dataset="synthetic", experiment="fig4"):
-                made = replace(
-                    record, paper="pnmta", track="sound", protocol=protocol, config_hash=f"{method}{value}"
-                )
+            for record in runs(store, method, 0.1, seeds=2, dataset="synthetic", track="sound"):
+                config = f"{method}{value}"
+                made = replace(record, paper="pnmta", config=config, varied={"max_support": value})
                 store.add(made, {"MAE": level(record.seed)})
                 records.append(made)
-    shown = claims_table("pnmta/fig4-support-size", records, store)
+    shown = claims_table("pnmta/fig4-support-size", {FIG4.name: records}, store)
     words = shown.frame.set_index(["claim", "place"])["here"]
     assert words["P30", "MovieLens-1M, Fig 4"] == UNTESTABLE
     assert words["P30", "Book-Crossing, Fig 4"] == PENDING
@@ -82,7 +99,7 @@ def test_planted_ratings_answer_for_the_first_set_and_decide_nothing(store: Stor
 def printed(store: Store, method: str, error: float, **given: Any) -> list[Record]:
     """Runs of a row of Table 2 on MovieLens-1M, with every metric the table shows."""
     made = []
-    for record in runs(store, method, error, seeds=3, experiment="table2", dataset="ml-1m", **given):
+    for record in runs(store, method, error, seeds=3, dataset="ml-1m", **given):
         errors = level(record.seed) + error
         users = {"MAE": errors, "RMSE": 1.2 * errors, "MSE": 1.6 * errors**2}
         users |= {f"{stem}@{n}": 1 - 0.1 * errors for stem in ("NDCG", "NDCG-exp") for n in (3, 5)}
@@ -94,7 +111,8 @@ def printed(store: Store, method: str, error: float, **given: Any) -> list[Recor
 
 def test_pooled_rmse_is_compared_with_the_papers_rmse(store: Store) -> None:
     records = printed(store, "PNMTA", 0.1) + printed(store, "MeLU", 0.2)
-    table = tables.build(records, store, pnmta.READINGS["MovieLens-1M"], track="published")
+    given = page(store, (TABLE2, records))
+    table = given.table("published", MOVIELENS.dataset, metrics=tuple(OTHER_READINGS), title=table2.READINGS)
     cell = table.frame.set_index(["method", "metric"]).loc[("PNMTA", "pooled:RMSE")]
     assert cell["ours"] == pytest.approx(np.mean([np.sqrt(r.metrics["MSE"]) for r in records[:3]]))
     assert cell["paper"] == 0.8797
@@ -102,19 +120,17 @@ def test_pooled_rmse_is_compared_with_the_papers_rmse(store: Store) -> None:
 
 
 def test_nothing_on_a_part_of_a_data_set_compares(store: Store) -> None:
-    records = [replace(r, dataset="book-crossing", config_hash="") for r in printed(store, "PNMTA", 0.1)]
-    for record, part in product(records, (False, True)):
+    for record, part in product(printed(store, "PNMTA", 0.1), (False, True)):
         counts = {**record.counts, "ratings": 7 if part else 433_671}
-        block = pnmta.TABLE2["Book-Crossing"].blocks[0]
-        assert block.compares(replace(record, counts=counts)) is not part
+        assert BOOKS.compares(replace(record, dataset=BOOKS.source, counts=counts)) is not part
 
 
 def modulated(store: Store, **given: Any) -> list[Record]:
     """All of Table 3, each column a little worse than the one before."""
     made = []
     for k, (encoder, predictor) in enumerate(product(ENCODERS, PREDICTORS)):
-        label = f"PNMTA {encoder} {predictor}"
-        for r in runs(store, label, 0.01 * k, seeds=3, experiment="table3", dataset="ml-1m", **given):
+        label = cell(encoder, predictor)
+        for r in runs(store, label, 0.01 * k, seeds=3, dataset="ml-1m", **given):
             made.append(replace(r, paper="pnmta"))
             store.add(made[-1], {"MAE": level(r.seed) + 0.01 * k + 0.001 * r.seed})
     return made
@@ -122,32 +138,36 @@ def modulated(store: Store, **given: Any) -> list[Record]:
 
 def test_the_grid_of_modulators_ranks_its_cells(store: Store, styled: None) -> None:
     records = modulated(store)
-    shown = modulators.grid(records, store, pnmta.TABLE3, track="published")
+    given = page(store, (TABLE3, records))
+    shown = table3.grid(given, "published")
     assert "rank 1<br>" in shown.html and "rank 24<br>" in shown.html
     paper = shown.frame.set_index(["dataset", "method"])["paper"]
-    assert paper["MovieLens-1M", "PNMTA C film"] == 0.6921
-    assert paper["Book-Crossing", "PNMTA none none"] == 1.6460
-    heat = modulators.heatmaps(records, shown, track="published")
+    assert paper["MovieLens-1M", cell("C", "film")] == 0.6921
+    assert paper["Book-Crossing", cell("none", "none")] == 1.6460
+    heat = table3.heatmaps(given, "published")
     assert [ax.get_title(loc="left") for ax in heat.axes[:3]] == [
         "MovieLens-1M, paper",
         "MovieLens-1M, ours",
         "Book-Crossing, paper",
     ]
-    forest = modulators.forest(records, store, pnmta.TABLE3, track="published")
+    forest = table3.forest(given, "published")
     labels = [tick.get_text() for tick in forest.axes[0].get_yticklabels()]
-    assert labels[::-1] == [word for name, word in PRINTED.items() if name != modulators.DEFAULT]
+    assert labels[::-1] == [word for name, word in TABLE3.printed.items() if name != table3.DEFAULT]
+    assert "rank 8 of 24" in table3.spans(given, "published"), "channel-wise is third, FiLM its second"
+    for made in (table3.grid, table3.heatmaps, table3.forest):
+        assert "No sound track here" in made(given, "sound").html
 
 
 def test_a_note_says_on_which_data_set_a_seed_is_lost(store: Store) -> None:
     records = []
     gone = {("ml-1m", "Cb"): [1], ("book-crossing", "Cb"): [0, 2], ("ml-1m", "C"): [0, 1, 2, 3]}
     for (dataset, encoder), lost in gone.items():
-        label = f"PNMTA {encoder} film"
-        for r in runs(store, label, 0.1, seeds=4, experiment="table3", dataset=dataset):
+        label = cell(encoder, "film")
+        for r in runs(store, label, 0.1, seeds=4, dataset=dataset):
             scores = level(r.seed) * (float("nan") if r.seed in lost else 1)
             records.append(replace(r, paper="pnmta", metrics={"MAE": float(scores.mean())}))
             store.add(records[-1], {"MAE": scores})
-    table = tables.build(records, store, pnmta.TABLE3, track="published")
+    table = build(TABLE3, records, store, track="published")
     assert [note for note in table.notes if "diverged" in note and "n/a" not in note] == [
         "PNMTA-C-FiLM on MovieLens-1M: every seed diverged, 4 of 4.",
         "PNMTA-Cb-FiLM on MovieLens-1M: 1 seed diverged, left out of the mean.",
@@ -158,31 +178,33 @@ def test_a_note_says_on_which_data_set_a_seed_is_lost(store: Store) -> None:
 def test_a_figure_along_a_setting_shows_each_data_set_that_ran(store: Store, styled: None) -> None:
     made = []
     for method, value in product(("MAML-PT", "PNMTA", "PNMTA (w/o PT)"), (8, 16, 32, 64)):
-        given = {"options": {"d": value}, "track": "sound", "dataset": "ml-1m", "experiment": "fig6"}
-        made += runs(store, method, 0.1 if method == "PNMTA" else 0.2, seeds=3, **given)
-    lines = {"MovieLens-1M": {"a floor": 0.7}}
-    fig = courses.figure(made, store, pnmta.FIG6, track="sound", levels=lines)
+        error = 0.1 if method == "PNMTA" else 0.2
+        rows = runs(store, method, error, seeds=3, options={"d": value}, track="sound", dataset="ml-1m")
+        made += [replace(r, varied={"d": value}) for r in rows]
+    fig6 = page(store, (FIG6, made))
+    fig = courses.figure(fig6)
     assert [ax.get_title(loc="left") for ax in fig.axes] == ["MovieLens-1M", ""]
     words = [text.get_text() for text in fig.legends[0].get_texts()]
-    assert "a floor" in words and "printed in Table 2, at the default" in words
-    table = courses.table(made, store, pnmta.FIG6, track="sound")
+    assert "printed in Table 2, at the default" in words
+    table = courses.table(fig6)
     assert (table.frame["gain"] > 0.05).all() and len(table.frame) == 8
-    with pytest.raises(RecordError, match="no sound record varies"):
-        courses.table(made, store, pnmta.FIG7, track="sound")
+    with pytest.raises(RecordError, match="no sound record"):
+        courses.table(page(store, (FIG7, made)))
+    assert "No published track here" in courses.table(fig6, "published").html
 
 
 def test_gaps_are_drawn_between_curves_of_the_same_seeds(store: Store, styled: None) -> None:
     records = curve(store, "PNMTA", falling(0.8)) + curve(store, "MeLU", falling(1.0))
-    fig = gaps.figure(records, "PNMTA", ("MeLU",), "MAE", track="published", epochs=4)
+    fig = curves.gaps(records, "PNMTA", ("MeLU",), "MAE", track="published", epochs=4)
     words = [text.get_text() for text in fig.legends[0].get_texts()]
     assert words == ["PNMTA", "MeLU", "PNMTA ahead of MeLU"]
     with pytest.raises(RecordError, match="unlike numbers of seeds"):
-        gaps.figure(records[1:], "PNMTA", ("MeLU",), "MAE", track="published", epochs=4)
+        curves.gaps(records[1:], "PNMTA", ("MeLU",), "MAE", track="published", epochs=4)
 
 
 def test_the_order_of_histories_is_set_side_by_side(store: Store) -> None:
     timed, shuffled = printed(store, "PNMTA", 0.2), printed(store, "PNMTA", 0.1)
-    shown = pnmta.order_table(timed, shuffled, track="published")
+    shown = table2.order_table(page(store, (TABLE2, timed), (ORDER, shuffled)))
     row = shown.frame.iloc[0]
     assert row["shuffled"] - row["timed"] == pytest.approx(-0.1, abs=1e-6)
     assert "0.6921" in shown.html
