@@ -17,13 +17,12 @@ import pandas as pd
 from metarec.claims.cells import Finder, joined
 from metarec.claims.evidence import Say, Unit, summary
 from metarec.claims.ground import Ground, Place
-from metarec.claims.rules import Rule
+from metarec.claims.rules import SEEDS, Rule
 from metarec.runs.records import Record
 from metarec.runs.store import Store
 from metarec.show.words import FAILS, HOLDS, NOISE, PENDING, UNTESTABLE
 from metarec.stats.runs import emptied, label, read
 
-SEEDS = 5  # the rules are stated for five
 PAPERS = ("tanp", "pnmta", "cmml")
 TRACKS = ("published", "sound")
 
