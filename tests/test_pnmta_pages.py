@@ -140,7 +140,7 @@ def test_the_grid_of_modulators_ranks_its_cells(store: Store, styled: None) -> N
     records = modulated(store)
     given = page(store, (TABLE3, records))
     shown = table3.grid(given, "published")
-    assert "rank 1<br>" in shown.html and "rank 24<br>" in shown.html
+    assert "rank&nbsp;1<br>" in shown.html and "rank&nbsp;24<br>" in shown.html
     paper = shown.frame.set_index(["dataset", "method"])["paper"]
     assert paper["MovieLens-1M", cell("C", "film")] == 0.6921
     assert paper["Book-Crossing", cell("none", "none")] == 1.6460

@@ -1,4 +1,4 @@
-"""What many tables share: a cell with half of an interval, and a table of counts."""
+"""What many tables share: our number, the paper's, a cell with half of an interval, and a table of counts."""
 
 from __future__ import annotations
 
@@ -9,6 +9,18 @@ import pandas as pd
 
 from metarec.show import html
 from metarec.stats.intervals import Interval
+
+
+def our_number(mean: float, high: float, decimals: int) -> str:
+    """A mean and half of its interval, on one line where there is room; `high` is nan where there is none."""
+    half = f" <small>±&nbsp;{html.number(high - mean, decimals)}</small>"
+    return f'<span class="ours">{html.number(mean, decimals)}{"" if np.isnan(high) else half}</span>'
+
+
+def papers_number(value: float, decimals: int, delta: str = "") -> str:
+    """The paper's number, and ours less it, ready for a cell."""
+    more = f"<br>Δ&nbsp;{delta}" if delta else ""
+    return f'<span class="paper">paper&nbsp;{html.number(value, decimals)}{more}</span>'
 
 
 def with_half(found: Interval, decimals: int = 2, *, signed: bool = False) -> str:

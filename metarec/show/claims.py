@@ -111,12 +111,10 @@ def tally(frame: pd.DataFrame) -> html.Html:
     groups = [whole["paper"], whole["track"], whole["counted"]]
     counts = whole.groupby(groups, sort=False).size().unstack(fill_value=0)
     counts = counts.reindex(columns=list(VERDICTS), fill_value=0)
-    rows = [
-        (f"{paper(str(name)).title}, {track} track", [str(n) for n in row])
-        for (name, track), row in zip(counts.index, counts.to_numpy(), strict=True)
-    ]
+    columns = [f"{paper(str(name)).title}, {track} track" for name, track in counts.index]
+    rows = [(word.capitalize(), [str(n) for n in counts[word]]) for word in VERDICTS]
     caption = "How many claims have each verdict"
-    rendered = html.table([w.capitalize() for w in VERDICTS], {"": rows}, caption=caption, corner="Paper")
+    rendered = html.table(columns, {"": rows}, caption=caption, corner="Verdict", kind="results")
     return html.Html(rendered, caption, counts)
 
 

@@ -15,6 +15,7 @@ from matplotlib.ticker import MaxNLocator
 
 from metarec.papers.pnmta.tables import COLUMNS, PREDICTOR_WORDS, TABLE3, cell
 from metarec.show import html, style
+from metarec.show.cells import our_number, papers_number
 from metarec.show.page import Page
 from metarec.show.table import Table, build
 from metarec.stats import tests
@@ -72,15 +73,10 @@ def _grid(table: Table, dataset: str) -> str:
 def _cell(own: Mapping[Any, Any], decimals: int) -> str:
     lines = []
     if own["seeds"]:
-        half = own["high"] - own["ours"]
-        spread = "" if np.isnan(half) else f" <small>± {html.number(half, decimals)}</small>"
-        rank = f"rank {own['rank']:.0f}"
-        lines += [f'<span class="ours">{html.number(own["ours"], decimals)}{spread}</span>', rank]
-    printed = f"paper {html.number(own['paper'], int(own['decimals']))}"
-    if own["seeds"]:
-        printed += f"<br>Δ {html.signed(own['delta'], decimals)}"
+        lines += [our_number(own["ours"], own["high"], decimals), f"rank&nbsp;{own['rank']:.0f}"]
+    delta = html.signed(own["delta"], decimals) if own["seeds"] else ""
     word = own["verdict"] or ("diverged" if own["failed"] else "not run")
-    lines += [f'<span class="paper">{printed}</span>', html.badge(word)]
+    lines += [papers_number(own["paper"], int(own["decimals"]), delta), html.badge(word)]
     return "<br>".join(lines)
 
 
