@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from made_records import USERS, add
+from made_records import USERS, keep, made, spec
 
 from metarec.claims.cells import Finder
 from metarec.claims.ground import Ground, Place
@@ -14,7 +14,8 @@ from metarec.claims.rules import Rule
 from metarec.runs.records import Record
 from metarec.runs.store import Store
 
-HOME = Place("Home", "tanp.made", "tanp/made", "lastfm-tanp")
+MADE = spec("made")
+HOME = Place("Home", MADE, "tanp/made", "lastfm-tanp")
 BOOK = Paper("tanp", "Made", ())
 MAE = ("MAE",)
 
@@ -28,13 +29,13 @@ def runs(
     store: Store, method: str, error: float, *, seeds: int = 5, noise: float = 0.02, **given: Any
 ) -> list[Record]:
     """Runs on a split of their own each, whose MAE is the user's level plus `error` and some noise."""
-    made = []
+    found = []
     for seed in range(seeds):
         rng = np.random.default_rng([len(method), *method.encode(), seed])
         own = rng.normal(0, noise, USERS)
         values = level(seed) + error + own - own.mean()
-        made.append(add(store, method, {"MAE": values}, seed=seed, split=f"split {seed}", **given))
-    return made
+        found.append(made(method, {"MAE": values}, seed=seed, split=f"split {seed}", **given))
+    return keep(store, found)
 
 
 def ground(records: list[Record], store: Store, place: Place = HOME, **given: Any) -> Ground:
@@ -55,16 +56,16 @@ def word(cells: Finder, rule: Rule, records: list[Record], store: Store) -> str:
     return judged(cells, rule, records, store).verdict
 
 
-def curve(store: Store, method: str, errors: np.ndarray, split: str = "test") -> list[Record]:
+def curve(store: Store, method: str, errors: np.ndarray, split: str = "test", **given: Any) -> list[Record]:
     """One run a row of `errors`, its curve; it keeps the last epoch, with a query loss of a tenth."""
-    made = []
+    found = []
     for seed, values in enumerate(errors):
         epochs = list(range(1, len(values) + 1))
         recorded = {"epoch": epochs, split: {"MAE": values.tolist()}, "query": [0.1] * len(epochs)}
         scores = {"MAE": level(seed), "MSE": level(seed) ** 2}
-        given = {"extra": {"curve": recorded}, "best_epoch": epochs[-1]}
-        made.append(add(store, method, scores, seed=seed, split=f"split {seed}", **given))
-    return made
+        about = {"extra": {"curve": recorded}, "best_epoch": epochs[-1], **given}
+        found.append(made(method, scores, seed=seed, split=f"split {seed}", **about))
+    return keep(store, found)
 
 
 def falling(start: float, seeds: int = 5, epochs: int = 6) -> np.ndarray:

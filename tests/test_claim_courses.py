@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from made_records import add
-from made_splits import MAE, curve, falling, ground, judged, level, runs, word
+from made_splits import MADE, MAE, curve, falling, ground, judged, level, runs, word
 
 from metarec.claims.cells import best, pairs, ranking, spread
 from metarec.claims.courses import (
@@ -33,7 +33,7 @@ from metarec.papers.pnmta.counted import times_of
 from metarec.runs.records import Record
 from metarec.runs.store import Store
 from metarec.show.words import FAILS, HOLDS, NOISE, PENDING
-from metarec.stats.runs import select
+from metarec.stats.runs import read, select
 from metarec.stats.samples import aligned
 
 D = Setting("options.d", (8, 16, 32), 32, "size", "d =", log=True)
@@ -245,8 +245,8 @@ def timed(store: Store, ms: Mapping[str, float]) -> None:
     """Steps timed over twenty rounds each, about so many milliseconds."""
     for name, typical in ms.items():
         own = (typical * np.random.default_rng(len(name)).uniform(0.95, 1.05, 20)).tolist()
-        record = Record("pnmta", "table45", "published", "lastfm-tanp", f"step, {name}", {}, 0, {})
-        store.add_all([replace(record, config_hash=name, extra={"ms": own})])
+        record = Record("pnmta", "published", "lastfm-tanp", f"step, {name}", {}, 0, {}, config=name)
+        store.add(replace(record, measure="table45", extra={"ms": own}))
 
 
 @pytest.mark.parametrize(("ms", "verdict"), [(5.0, HOLDS), (9.0, FAILS), (8.0, NOISE), (None, PENDING)])
@@ -298,7 +298,7 @@ def test_ranks_are_those_of_the_seeds_that_all_have(store: Store) -> None:
     for seed in (3, 4):
         add(store, "b", {"MAE": float("nan")}, seed=seed, split=f"split {seed}")
     rule = partial(ranked, rank=2, seeds=0.8)
-    found = judged(ranking("a", tuple(others), "MAE"), rule, store.read("tanp", "made"), store)
+    found = judged(ranking("a", tuple(others), "MAE"), rule, read(store, MADE), store)
     assert (found.verdict, found.so_far) == (PENDING, HOLDS)
     assert found.missing == ("2 seeds at which a method compared has diverged",)
     assert found.frame["ranks"].iloc[0] == [2, 2, 2]

@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_records import add, add_seeds
+from made_records import add, add_seeds, spec
 from made_splits import BOOK, HOME, claim, ground, judged
-from metarec.report.tanp import TABLE3, TABLE4, TABLE5
 
 from metarec.claims.__main__ import main
 from metarec.claims.cells import best, largest, pairs, parts, scale_of
@@ -27,13 +26,14 @@ from metarec.claims.rules import every, mean, no_gain, ranked, reaches
 from metarec.claims.scatter import log_spread, steadier
 from metarec.errors import RecordError
 from metarec.papers.tanp import claims as tanp
+from metarec.papers.tanp.tables import FILM, GATING, NINE, NO_POOL, PLAIN, TABLE3, TABLE4, TABLE5
 from metarec.runs.store import Store
 from metarec.show.claims import claims_of, claims_table, glance, tally
 from metarec.show.words import FAILS, HOLDS, NOISE, PENDING, UNTESTABLE
 
 ROOT = Path(__file__).resolve().parents[1]
 M = ("P@5", "P@7", "P@10", "NDCG@5")
-AWAY = Place("Away", "tanp.away", "tanp/away", "lastfm-tanp")
+AWAY = Place("Away", spec("away"), "tanp/away", "lastfm-tanp")
 ALL = pairs((Method("a"), Method("b")), metrics=M)
 
 
@@ -114,12 +114,12 @@ def test_scatter_is_the_mean_log_deviation_over_seeds(store: Store) -> None:
 
 
 def test_worst_setting_takes_the_lowest_point_of_a_whole_grid(store: Store) -> None:
-    finder = pairs((WorstPoint("a", "tanp.grid", 3), Method("b")), metrics=("P@5",))
+    finder = pairs((WorstPoint("a", spec("grid"), 3), Method("b")), metrics=("P@5",))
     records = add_seeds(store, "b", {"P@5": 0.0})
     for point, gain in enumerate((0.1, 0.05)):
-        add_seeds(store, "a", {"P@5": gain}, experiment="grid", options={"k": point})
+        add_seeds(store, "a", {"P@5": gain}, measure="grid", options={"k": point})
     assert judged(finder, every, records, store).missing == ("the whole grid (tanp.grid)",)
-    add_seeds(store, "a", {"P@5": 0.2}, experiment="grid", options={"k": 2})
+    add_seeds(store, "a", {"P@5": 0.2}, measure="grid", options={"k": 2})
     found = judged(finder, every, records, store)
     assert (found.verdict, "worst of 3 settings" in found.evidence) == (HOLDS, True)
     assert found.frame["gain"].item() == pytest.approx(0.05, abs=0.01)
@@ -197,7 +197,7 @@ def test_the_best_opponent_has_a_value_and_a_seed_in_common(store: Store) -> Non
     records += add_seeds(store, "x", {"P@5": 0.1, "MAE": 0.9}, base=0.0)
     sample = best(("ranker", "x"), "the best baseline").fill(ground(records, store), ["P@5", "MAE"])
     assert sample is not None and sample.values[..., 1].mean() == pytest.approx(0.9, abs=0.05)
-    apart = ground([r for r in records if (r.method == "x") == (r.seed < 2)], store)
+    apart = ground([r for r in records if (r.label == "x") == (r.seed < 2)], store)
     role = best(("ranker", "x"), "the best baseline")
     assert role.fill(apart, ["P@5"]) is None
     assert role.missing(apart) == ["a seed that all methods behind the best baseline have"]
@@ -222,9 +222,9 @@ def both(store: Store, here: float, away: float, **given: Any) -> dict[str, Any]
     """Grounds at both places, where `a` leads `b` by so much in every metric."""
     found = {}
     for place, lead in ((HOME, here), (AWAY, away)):
-        name = place.experiment.split(".")[1]
-        records = add_seeds(store, "a", gains(*[lead] * 4), experiment=name, **given)
-        records += add_seeds(store, "b", gains(0, 0, 0, 0), experiment=name, **given)
+        name = place.experiment.name.removeprefix("tanp.")
+        records = add_seeds(store, "a", gains(*[lead] * 4), measure=name, **given)
+        records += add_seeds(store, "b", gains(0, 0, 0, 0), measure=name, **given)
         found[place.name] = ground(records, store, place)
     return found
 
@@ -281,10 +281,10 @@ def test_nothing_holds_of_a_method_that_is_level_with_a_floor(store: Store) -> N
     assert found.verdict == NOISE and "level with a floor" in found.evidence
 
 
-def test_floors_may_be_those_of_another_experiment(store: Store) -> None:
+def test_floors_may_be_those_of_another_spec(store: Store) -> None:
     records = add_seeds(store, "a", gains(0.1, 0.1, 0.1, 0.1)) + add_seeds(store, "b", gains(0, 0, 0, 0))
-    add_seeds(store, "Popularity", gains(0.1, 0.1, 0.1, 0.1), experiment="floors", seeds=1)
-    place = replace(HOME, floors="tanp.floors")
+    add_seeds(store, "Popularity", gains(0.1, 0.1, 0.1, 0.1), measure="floors", seeds=1)
+    place = replace(HOME, floors=spec("floors"))
     there = {"Home": ground(records, store, place, floors=("Popularity",))}
     assert decide(claim(ALL, every, place), there, BOOK)[""].verdict == NOISE
 
@@ -360,22 +360,22 @@ def test_every_claim_of_the_tables_is_decided_where_its_records_are(
 
 
 def test_a_page_that_decides_nothing_is_an_error(store: Store) -> None:
-    records = add_seeds(store, tanp.FILM, {"P@5": 0.0})
+    records = add_seeds(store, FILM, {"P@5": 0.0})
     with pytest.raises(RecordError, match="no claim is decided by 'tanp/nowhere'"):
-        claims_table("tanp/nowhere", records, store)
+        claims_table("tanp/nowhere", {TABLE4.name: records}, store)
 
 
 def test_the_table_of_claims_decides_what_it_can(store: Store) -> None:
-    nine = dict.fromkeys(tanp.NINE, 0.0)
-    records = add_seeds(store, tanp.PLAIN, nine, experiment="table4")
-    records += add_seeds(store, tanp.FILM, dict.fromkeys(nine, 0.1), experiment="table4")
-    records += add_seeds(store, tanp.GATING, dict.fromkeys(nine, -0.1), experiment="table4")
-    shown = claims_table("tanp/table4-lastfm", records, store)
+    nine = dict.fromkeys(NINE, 0.0)
+    records = add_seeds(store, PLAIN, nine)
+    records += add_seeds(store, FILM, dict.fromkeys(nine, 0.1))
+    records += add_seeds(store, GATING, dict.fromkeys(nine, -0.1))
+    shown = claims_table("tanp/table4-lastfm", {TABLE4.name: records}, store)
     frame = shown.frame.set_index("claim")
     assert (frame.loc["T07", "here"], frame.loc["T07", "overall"]) == (HOLDS, PENDING)
     assert (frame.loc["T08", "here"], frame.loc["T08", "overall"]) == (FAILS, FAILS)
     assert frame.loc["T10", "here"] == PENDING
-    assert f"Last.FM: {tanp.NO_POOL}" in frame.loc["T10", "missing"]
+    assert f"Last.FM: {NO_POOL}" in frame.loc["T10", "missing"]
     assert "MovieLens-1M: every run" in frame.loc["T07", "missing"]
     assert "✗ does not hold" in shown.html and '<th id="claim-t07" scope="row">T07</th>' in shown.html
 
@@ -383,7 +383,7 @@ def test_the_table_of_claims_decides_what_it_can(store: Store) -> None:
 def test_the_list_of_claims_is_an_argument(store: Store) -> None:
     records = add_seeds(store, "a", gains(0.1, 0.1, 0.1, 0.1)) + add_seeds(store, "b", gains(0, 0, 0, 0))
     one = replace(claim(ALL, every), id="X01", claim="a beats b", rule="All of them.")
-    shown = claims_table("tanp/made", records, store, claims=[one])
+    shown = claims_table("tanp/made", {"tanp.made": records}, store, claims=[one])
     assert shown.frame[["claim", "here"]].values.tolist() == [["X01", HOLDS]]
     assert 'id="claim-x01"' in shown.html and "a beats b" in shown.html
 

@@ -8,14 +8,12 @@ import pytest
 
 from metarec.errors import RecordError
 from metarec.papers.pnmta import devices
-from metarec.runs.execute import results_root
 from metarec.runs.records import Record
-from metarec.runs.store import Store
 
 
 def runs(errors: list[float], device: str) -> list[Record]:
     return [
-        Record("pnmta", "sound", "ml-1m", "a", {}, seed, {"MAE": e}, device=device, epochs=3, label="a")
+        Record("pnmta", "sound", "ml-1m", "pnmta", {}, seed, {"MAE": e}, device=device, epochs=3, label="a")
         for seed, e in enumerate(errors)
     ]
 
@@ -49,17 +47,3 @@ def test_time_on_a_gpu_runs_from_the_first_start_to_the_last_record() -> None:
     assert row["minutes"] == pytest.approx(1.5) and row["busy"] == pytest.approx(2.0)
     with pytest.raises(RecordError, match="GPU"):
         devices.elapsed({"Other": on_cpu})
-
-
-def test_a_diverged_run_is_left_out_of_the_agreement() -> None:
-    one, other = runs([0.7, 0.8, float("nan")], "NVIDIA H100 80GB"), runs([0.71, 0.80, 0.88], "CPU, x86_64")
-    (row,) = devices.agreement(one, other).frame.to_dict("records")
-    assert row["difference"] == pytest.approx(0.005) and row["largest"] == pytest.approx(0.01)
-
-
-def test_what_was_trained_twice_is_the_same_runs() -> None:
-    """The committed Records: Figure 4 at its largest support has the configurations of Table 2."""
-    one, other = devices.trained_twice(Store(results_root()))
-    configs = {(r.config, r.seed) for r in one}
-    assert other and all((r.config, r.seed) in configs for r in other)
-    assert {r.key for r in other} - {r.key for r in one}, "some were trained once more"

@@ -1,4 +1,4 @@
-"""The toy of user groups: its world, the two ways by which the segment gets in, and the fig2."""
+"""The toy of user groups: its world, the two ways by which the segment gets in, and its tables."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from made_records import add
 from metarec.data import Schema
 from metarec.errors import RecordError
 from metarec.methods import initialised
-from metarec.papers.pnmta import fig2, lines
+from metarec.papers.pnmta import fig2 as groups
+from metarec.papers.pnmta import lines as world
 from metarec.runs.records import Record
 from metarec.runs.store import Store
 from metarec.stats.seeds import difference
@@ -21,13 +22,13 @@ from metarec.tasks import EpisodeTensors
 from metarec.tasks.batch import TaskBatch
 from metarec.tasks.rules import cold_start_episodes
 
-RATINGS = lines.planted(3, 90)
+RATINGS = world.planted(3, 90)
 
 
-def toy(*, blind: bool, modulated: bool) -> fig2._Toy:
-    given = {**fig2.OPTIONS, "predictor_modulator": "film" if modulated else "none"}
+def toy(*, blind: bool, modulated: bool) -> groups._Toy:
+    given = {**groups.OPTIONS, "predictor_modulator": "film" if modulated else "none"}
     with initialised(0):
-        method = fig2._Toy(Schema.of(RATINGS), **given)
+        method = groups._Toy(Schema.of(RATINGS), **given)
     method.blind = blind
     return method
 
@@ -39,25 +40,25 @@ def episodes() -> tuple[TaskBatch, np.ndarray]:
 
 def test_expected_ratings_are_lines_in_the_trait() -> None:
     assert RATINGS.truth is not None
-    curves = RATINGS.truth.expected[:, lines.items_by_trait(RATINGS)]
-    drawn = lines.lines(curves)
-    x = np.arange(lines.TRAITS) / (lines.TRAITS - 1) - 0.5
+    curves = RATINGS.truth.expected[:, world.items_by_trait(RATINGS)]
+    drawn = world.lines(curves)
+    x = np.arange(world.TRAITS) / (world.TRAITS - 1) - 0.5
     np.testing.assert_allclose(drawn[:, :1] + drawn[:, 1:] * x, curves, atol=1e-5)
-    centre = np.array(list(lines.CENTRES.values()))[RATINGS.truth.user_group]
-    assert np.abs(drawn - centre).std(0) == pytest.approx(np.array(lines.SPREAD) * 0.6, rel=0.25)
+    centre = np.array(list(world.CENTRES.values()))[RATINGS.truth.user_group]
+    assert np.abs(drawn - centre).std(0) == pytest.approx(np.array(world.SPREAD) * 0.6, rel=0.25)
 
 
 def test_the_segment_names_the_group_for_about_nine_in_ten() -> None:
-    large = lines.planted(0, 3000)
+    large = world.planted(0, 3000)
     assert large.truth is not None
     agree = (large.user_fields[0].values == large.truth.user_group).mean()
-    assert agree == pytest.approx(lines.TOLD + (1 - lines.TOLD) / 3, abs=0.02)
+    assert agree == pytest.approx(world.TOLD + (1 - world.TOLD) / 3, abs=0.02)
 
 
 def test_only_a_blind_predictor_without_modulator_starts_all_users_in_one_place() -> None:
     batch, _ = episodes()
     for blind, modulated in ((True, False), (True, True), (False, False), (False, True)):
-        start = fig2.functions(toy(blind=blind, modulated=modulated), batch, RATINGS)[0]
+        start = groups.functions(toy(blind=blind, modulated=modulated), batch, RATINGS)[0]
         apart = np.abs(start - start[0]).max()
         assert (apart < 1e-6) == (blind and not modulated), (blind, modulated)
 
@@ -66,21 +67,21 @@ def test_what_is_drawn_is_what_is_predicted() -> None:
     """On a query of one item for each value of the trait, functions and predictions are the same numbers."""
     batch, _ = episodes()
     method = toy(blind=True, modulated=False)
-    items = torch.as_tensor(lines.items_by_trait(RATINGS)).expand(len(batch.query.item), -1)
+    items = torch.as_tensor(world.items_by_trait(RATINGS)).expand(len(batch.query.item), -1)
     query = batch.query._replace(item=items, mask=torch.ones_like(items, dtype=torch.bool))
     scores = method.predict(batch.support, query).detach().numpy()
-    np.testing.assert_allclose(fig2.functions(method, batch, RATINGS)[-1], scores, atol=1e-5)
+    np.testing.assert_allclose(groups.functions(method, batch, RATINGS)[-1], scores, atol=1e-5)
 
 
 def test_error_is_measured_from_the_noise_free_ratings() -> None:
     batch, users = episodes()
     method = toy(blind=False, modulated=True)
-    found, extra = fig2.analyse(method, batch, RATINGS, users)
-    curves = fig2.functions(method, batch, RATINGS)
+    found, extra = groups.analyse(method, batch, RATINGS, users)
+    curves = groups.functions(method, batch, RATINGS)
     assert RATINGS.truth is not None
-    truth = RATINGS.truth.expected[users][:, lines.items_by_trait(RATINGS)]
+    truth = RATINGS.truth.expected[users][:, world.items_by_trait(RATINGS)]
     assert found["error after 5 steps"] == pytest.approx(float(np.abs(curves[5] - truth).mean()))
-    assert len(extra["start"]) == len(extra["group"]) == min(fig2.SHOWN, len(users))
+    assert len(extra["start"]) == len(extra["group"]) == min(groups.SHOWN, len(users))
 
 
 def made(root: Path) -> list[Record]:
@@ -106,7 +107,7 @@ def test_differences_are_paired_by_seed(tmp_path: Path) -> None:
 
 def test_tables_hold_what_the_records_hold(tmp_path: Path) -> None:
     records = made(tmp_path)
-    frame = fig2.errors(records).frame.set_index(["setting", "metric"])
+    frame = groups.errors(records).frame.set_index(["setting", "metric"])
     assert frame.loc[("a", "error after 5 steps"), "mean"] == pytest.approx(1.2)
-    contrast = fig2.contrasts(records, {"a − b": ("a", "b")}, "error after 5 steps").frame
+    contrast = groups.contrasts(records, {"a − b": ("a", "b")}, "error after 5 steps").frame
     assert contrast["mean"].tolist() == [pytest.approx(0.2)]

@@ -207,6 +207,11 @@ def test_enough_seeds(signs: str, word: str) -> None:
     assert by_seed(seeds(signs)) == word
 
 
+@pytest.mark.parametrize(("signs", "word"), [("---", NOISE), ("----", FAILS), ("+----", FAILS)])
+def test_seeds_that_are_missing_might_still_bear_it_out(signs: str, word: str) -> None:
+    assert by_seed(seeds(signs), whole=False) == word
+
+
 def test_both_kinds_of_data_may_be_needed_to_refute() -> None:
     mixed = pd.concat([seeds("+++++", "x"), seeds("-----", "y")])
     assert (by_seed(mixed), by_seed(mixed, needs=all)) == (FAILS, NOISE)

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
-from made_records import add
 
 from metarec.data import Field, Ratings, Schema
 from metarec.methods import initialised
 from metarec.methods.maml_pt import MAMLPT
-from metarec.papers.pnmta import fig1, streams
-from metarec.papers.pnmta.tables import STREAMS
-from metarec.runs.store import Store
+from metarec.papers.pnmta import fig1 as stream
 from metarec.tasks.episodes import Episodes, ragged
 
 ROWS = 20
@@ -40,7 +35,7 @@ def episodes(user: np.ndarray, item: np.ndarray, label: np.ndarray) -> Episodes:
 def worth(data: Episodes, users: int, seed: int = 0) -> dict[str, float]:
     with initialised(seed):
         method = MAMLPT(Schema.of(data.ratings), d=3, hidden=(4,), epochs=0)
-    return fig1.gradient_worth(method, data, users=users, seed=seed)
+    return stream.gradient_worth(method, data, users=users, seed=seed)
 
 
 def test_copies_are_worth_one_row() -> None:
@@ -49,7 +44,7 @@ def test_copies_are_worth_one_row() -> None:
     item, label = (np.repeat(rng.integers(0, 9, 12), ROWS), np.repeat(rng.normal(3, 1, 12), ROWS))
     found = worth(episodes(user, item, label), 12)
     assert found["rows of a user"] == ROWS
-    assert [found[f"worth: {part}"] for part in fig1.PARTS] == pytest.approx([1, 1, 1], rel=1e-4)
+    assert [found[f"worth: {part}"] for part in stream.PARTS] == pytest.approx([1, 1, 1], rel=1e-4)
 
 
 def test_rows_dealt_out_at_random_are_worth_their_number() -> None:
@@ -57,7 +52,7 @@ def test_rows_dealt_out_at_random_are_worth_their_number() -> None:
     n = 300 * ROWS
     user = np.repeat(np.arange(300), ROWS)
     found = worth(episodes(user, rng.integers(0, 9, n), rng.normal(3, 1, n)), 300)
-    for part in fig1.PARTS:
+    for part in stream.PARTS:
         assert found[f"worth: {part}"] == pytest.approx(ROWS, rel=0.15), part
 
 
@@ -65,11 +60,11 @@ def test_streams_are_runs_of_users_and_their_rows_shuffled() -> None:
     rng = np.random.default_rng(2)
     user = np.repeat(np.arange(40), ROWS)
     data = episodes(user, rng.integers(0, 9, len(user)), rng.normal(3, 1, len(user)))
-    found = {name: np.array(owner) for name, owner in fig1.first_rows(data).items()}
-    changes = {name: int((np.diff(owner) != 0).sum()) for name, owner in found.items()}
-    assert changes["tasks"] == fig1.SHOWN // ROWS - 1
-    assert changes["shuffled"] > 0.9 * fig1.SHOWN
-    for start in range(0, fig1.SHOWN, 50):
+    found = {name: np.array(place) for name, place in stream.first_rows(data).items()}
+    changes = {name: int((np.diff(place) != 0).sum()) for name, place in found.items()}
+    assert changes["tasks"] == stream.SHOWN // ROWS - 1
+    assert changes["shuffled"] > 0.9 * stream.SHOWN
+    for start in range(0, stream.SHOWN, 50):
         assert len(np.unique(found["images"][start : start + 50])) == 5
 
 
@@ -77,25 +72,7 @@ def test_a_step_counts_rows_and_distinct_users() -> None:
     rng = np.random.default_rng(3)
     user = np.repeat(np.arange(40), ROWS)
     data = episodes(user, rng.integers(0, 9, len(user)), rng.normal(3, 1, len(user)))
-    found = fig1.batches(data, 0)
+    found = stream.batches(data, 0)
     assert found["rows in 32 tasks"] == 32 * ROWS
     assert found["users shuffled"] == 40  # all 800 rows fit into one batch
     assert found["rows shuffled"] == 800
-
-
-def test_streams_are_compared_by_seed_and_a_diverged_seed_is_left_out(tmp_path: Path) -> None:
-    """The gap is that of test users over training users; the third seed of one stream has blown up."""
-    store, (shuffled, by_user) = Store(tmp_path), [row.label for row in STREAMS.rows[:2]]
-    records = []
-    for seed, more in enumerate((0.1, 0.3, 1e6)):
-        for label, test in ((shuffled, 0.8), (by_user, 0.8 + more)):
-            scores = {"MAE": test, "MSE": test**2}
-            records.append(
-                add(store, label, scores, seed=seed, dataset="ml-1m", terms={"train MAE": test - 0.2})
-            )
-    shown = streams.trained(records)
-    frame = shown.frame.set_index(["stream", "metric"])["mean"]
-    assert frame["Difference", "MAE"] == pytest.approx(0.2)
-    assert frame[by_user, "MAE"] == pytest.approx(1.0)
-    assert frame[by_user, "gap"] == pytest.approx(0.2)
-    assert "1000000" not in shown.html and "·10" not in shown.html

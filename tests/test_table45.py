@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from metarec.claims.ledger import Finding, decided, paper
+from metarec.claims.ledger import Finding, decided
 from metarec.data import synthetic
 from metarec.papers.pnmta import step_times, table45
+from metarec.papers.pnmta.claims import PAPER
 from metarec.papers.pnmta.claims_costs import COSTS
 from metarec.papers.pnmta.protocol import protocol
 from metarec.runs.measured import Measurement, Request
@@ -21,12 +21,12 @@ from metarec.runs.store import Store
 from metarec.show.words import FAILS, HOLDS, NOISE, UNTESTABLE
 
 RATINGS = synthetic(1, n_users=60, n_items=40, ratings_per_user=(14, 24))
-MADE = Measurement("pnmta", "table45", Request("quick", ("published",), 1, Store(Path())))
+PLACE = Measurement("pnmta", "table45", Request("full", ("published",), 1, Store(Path())))
 
 
 @pytest.fixture(scope="module")
 def counted() -> list[Record]:
-    return table45.encoder_counts(MADE, RATINGS) + table45.predictor_counts(MADE, RATINGS)
+    return table45.encoder_counts(PLACE, RATINGS) + table45.predictor_counts(PLACE, RATINGS)
 
 
 def timed(ratio: float, spread: float, rounds: int = 60) -> list[Record]:
@@ -35,7 +35,7 @@ def timed(ratio: float, spread: float, rounds: int = 60) -> list[Record]:
     pairs = ratio * np.exp(spread * rng.normal(size=rounds))
     ms = {"MAML-PT": base, "PNMTA": base * pairs}
     return [
-        MADE.record(f"step, {name}", RATINGS, {"rounds": rounds}, {}, extra={"ms": own.tolist()})
+        PLACE.record(f"step, {name}", RATINGS, {"rounds": rounds}, {}, extra={"ms": own.tolist()})
         for name, own in ms.items()
     ]
 
@@ -52,38 +52,37 @@ def test_counts_are_those_of_the_fields(counted: list[Record]) -> None:
     assert ratio["E", "category"] == ratio["Eb", "category"] == n
 
 
-def findings(records: Sequence[Record], dataset: str = "ml-1m") -> dict[str, dict[str, Finding]]:
-    """As if counted and timed on the fields of a data set of the paper."""
-    given = {table45.SPEC.name: [replace(r, dataset=dataset) for r in records]}
-    return decided(paper("pnmta"), COSTS, Store(Path("nowhere")), track="published", given=given)
-
-
-HERE = "MovieLens-1M, Tables 4 and 5"
+def found(records: list[Record], claim: str, dataset: str = "ml-1m") -> Finding:
+    """The finding on MovieLens-1M, with `dataset` in place of the ratings behind the records."""
+    given = [replace(r, dataset=dataset) for r in records]
+    (one,) = (c for c in COSTS if c.id == claim)
+    there = decided(PAPER, [one], Store(Path()), track="published", given={table45.SPEC.name: given})
+    return there[claim]["MovieLens-1M, Tables 4 and 5"]
 
 
 def test_table_4_fails_and_table_5_holds(counted: list[Record]) -> None:
-    found = findings(counted)
-    assert found["P23"][HERE].verdict == FAILS and "E 6, Eb 6, C 1" in found["P23"][HERE].evidence
-    assert found["P24"][HERE].verdict == HOLDS and "4 of 4" in found["P24"][HERE].evidence
+    encoder, predictor = found(counted, "P23"), found(counted, "P24")
+    assert encoder.verdict == FAILS and "E 6, Eb 6, C 1" in encoder.evidence
+    assert predictor.verdict == HOLDS and "4 of 4" in predictor.evidence
 
 
 def test_a_wrong_formula_would_be_seen(counted: list[Record]) -> None:
-    wrong = [
-        replace(r, metrics={**r.metrics, "printed": r.metrics["counted"] + 1})
-        if r.label == "predictor film"
-        else r
-        for r in counted
-    ]
-    assert findings(wrong)["P24"][HERE].verdict == FAILS
-    right = [replace(r, metrics={**r.metrics, "printed": r.metrics["counted"]}) for r in counted]
-    assert findings(right)["P23"][HERE].verdict == HOLDS
+    def printed(more: int, label: str) -> list[Record]:
+        """The counts with a formula that gives as many numbers, and `more` under one label."""
+        return [
+            replace(r, metrics={**r.metrics, "printed": r.metrics["counted"] + more * (r.label == label)})
+            for r in counted
+        ]
+
+    assert found(printed(1, "predictor film"), "P24").verdict == FAILS
+    assert found(printed(0, ""), "P23").verdict == found(printed(0, ""), "P24").verdict == HOLDS
 
 
 @pytest.mark.parametrize(
     ("ratio", "spread", "word"), [(1.1, 0.01, HOLDS), (1.5, 0.01, FAILS), (1.25, 0.3, NOISE)]
 )
 def test_time_is_judged_by_its_interval(ratio: float, spread: float, word: str) -> None:
-    assert findings(timed(ratio, spread))["P26"][HERE].verdict == word
+    assert found(timed(ratio, spread), "P26").verdict == word
 
 
 def test_ratio_is_taken_within_rounds() -> None:
@@ -92,28 +91,25 @@ def test_ratio_is_taken_within_rounds() -> None:
     assert found == (2.0, 2.0, 2.0)
 
 
-def test_exponent_decides_on_the_cube() -> None:
-    def record(power: float) -> Record:
-        counts = {f"n = {n}": float(n) ** power for n in (16, 64, 256)}
-        options = {"widths": [16, 64, 256]}
-        return MADE.record("multiply-adds, second order", RATINGS, options, counts)
-
-    assert findings([record(3.0)])["P25"][HERE].verdict == HOLDS
-    assert findings([record(1.5)])["P25"][HERE].verdict == FAILS
+@pytest.mark.parametrize(("power", "word"), [(3.0, HOLDS), (1.5, FAILS)])
+def test_exponent_decides_on_the_cube(power: float, word: str) -> None:
+    counts = {f"n = {n}": float(n) ** power for n in (16, 64, 256)}
+    record = PLACE.record("multiply-adds, second order", RATINGS, {"widths": [16, 64, 256]}, counts)
+    assert found([record], "P25").verdict == word
 
 
-def test_planted_ratings_give_no_verdict_on_time_but_one_on_counts(counted: list[Record]) -> None:
-    found = findings([*counted, *timed(1.1, 0.01)], dataset="synthetic")
-    assert found["P26"][HERE].verdict == UNTESTABLE
-    assert found["P24"][HERE].verdict == HOLDS
+def test_planted_ratings_give_a_verdict_on_formulas_and_none_on_time(counted: list[Record]) -> None:
+    records = [*counted, *timed(1.1, 0.01)]
+    assert found(records, "P26", "synthetic").verdict == UNTESTABLE
+    assert found(records, "P24", "synthetic").verdict == HOLDS
 
 
 def test_steps_of_all_methods_are_timed_on_the_same_batches() -> None:
     rules = protocol("published", "quick", "ml-1m")
     ratings = rules.ratings()
     splits = rules.splits(ratings, 0)
-    found = step_times.timings(MADE, ratings, splits, quick=True)
-    assert [r.label.removeprefix("step, ") for r in found] == list(step_times.TIMED)
+    found = step_times.timings(PLACE, ratings, splits, quick=True)
+    assert [r.method.removeprefix("step, ") for r in found] == list(step_times.TIMED)
     assert all(len(r.extra["ms"]) == r.options["rounds"] and min(r.extra["ms"]) > 0 for r in found)
     steps = step_times._steps("maml-pt", {"d": 4, "window": 8}, ratings, splits, torch.device("cpu"))
     assert next(steps) > 0

@@ -122,9 +122,11 @@ def test_compiling_pays_after_as_many_steps_as_save_its_time() -> None:
     measured = [
         costs.Benchmark(ABOUT, [{**row, "compiled_seconds": [after] * 3}], 1.0) for after in (0.002, 0.006)
     ]
-    first, second = costs_shown.compiled(measured[:1]), costs_shown.compiled(measured[1:])
-    assert first.frame["pays_after"].tolist() == [10_000]
-    assert "10,000" in first.html and "never" in second.html
+    assert costs_shown.compiled(measured[:1]).frame["pays_after"].tolist() == [10_000]
+    assert (
+        "10,000" in costs_shown.compiled(measured[:1]).html
+        and "never" in costs_shown.compiled(measured[1:]).html
+    )
 
 
 @pytest.mark.parametrize("machines", [1, 2])

@@ -25,8 +25,8 @@ from metarec.show.words import FAILS, HOLDS, NOISE
 from metarec.stats.intervals import LEVEL, interval
 from metarec.stats.tests import holm_adjusted
 
-SEEDS = 5  # the rules are stated for five
 Rule = Callable[..., str]
+SEEDS = 5  # that the rules are stated for
 
 
 def corrected(frame: pd.DataFrame) -> pd.DataFrame:
@@ -160,8 +160,7 @@ def by_seed(
     """Enough seeds say so: a row is a seed, + if it bears the claim out, - if it contradicts it, else 0.
 
     Holds if, at each `a`, the share of + is at least `share`; does not hold if the share of - is, at any `a`
-    (or with `needs=all` at every one). Where seeds are missing the shares are those of all that are asked
-    for, `SEEDS`.
+    (or with `needs=all` at every one). Seeds still missing count as if they would not contradict.
     """
     signs = [own["sign"] for _, own in frame.groupby("a", sort=False)]
     if needs((s == "-").sum() >= share * (len(s) if whole else max(len(s), SEEDS)) for s in signs):

@@ -26,7 +26,10 @@ Terms = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Plateau:
-    r"""A step size that shrinks by `factor` after `patience` validations without improvement, to `least`."""
+    """A step size that shrinks by `factor`, to no less than `least`.
+
+    It shrinks once more than `patience` validations in a row have brought nothing better.
+    """
 
     factor: float = 0.5
     patience: int = 5

@@ -81,7 +81,7 @@ class Stepper:
     def validated(self, score: float) -> None:
         """Tell the schedule, if there is one, a validation score (higher is better)."""
         if self.schedule is not None:
-            self.schedule.step(-score)
+            self.schedule.step(score)
             self.graphs.clear()  # a captured step holds the step size it was captured with
 
     def state(self) -> dict[str, Tensor]:
@@ -173,4 +173,6 @@ def _schedule(optimiser: torch.optim.Adam, stage: Stage) -> ReduceLROnPlateau | 
     if stage.plateau is None:
         return None
     p = stage.plateau
-    return ReduceLROnPlateau(optimiser, factor=p.factor, patience=p.patience, min_lr=p.least)
+    given = {"factor": p.factor, "patience": p.patience, "min_lr": p.least}
+    # Any gain is one. A relative threshold would take an equal score below zero for a better one.
+    return ReduceLROnPlateau(optimiser, "max", threshold=0.0, **given)

@@ -196,8 +196,8 @@ class _Run:
         sign = 1 if self.selection.maximise else -1
         for k, scores in enumerate(_listed(self.scores("valid"))):
             lines[k]["valid"] = scores
+            self.best.see(k, self.epoch, scores, self.stack.params)  # refuses a metric that is not there
             stepper.validated(sign * scores[self.selection.metric])
-            self.best.see(k, self.epoch, scores, self.stack.params)
 
     def scores(self, split: str) -> dict[str, Tensor]:
         """Mean metrics `[K]` of the present parameters on a split."""
