@@ -1,4 +1,4 @@
-"""Records and per-user metrics made up to order, and specs that hold them: for tests of claims and pages."""
+"""Records and per-user metrics made to order, and specs that hold them, for tests of claims and pages."""
 
 from __future__ import annotations
 

@@ -135,7 +135,7 @@ def modulated(store: Store) -> list[Record]:
 def test_the_grid_of_modulators_ranks_its_cells(store: Store, styled: None) -> None:
     own = page(TABLE3, modulated(store), store)
     shown = table3.grid(own, "published")
-    assert "rank 1<br>" in shown.html and "rank 24<br>" in shown.html
+    assert "rank&nbsp;1<br>" in shown.html and "rank&nbsp;24<br>" in shown.html
     paper = shown.frame.set_index(["dataset", "method"])["paper"]
     assert paper["MovieLens-1M", "PNMTA C film"] == 0.6921
     assert paper["Book-Crossing", "PNMTA none none"] == 1.6460

@@ -26,8 +26,9 @@ Terms = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Plateau:
-    """A step size that shrinks by `factor`, to no less than `least`, once more than `patience` validations
-    in a row have brought nothing better.
+    """A step size that shrinks by `factor`, to no less than `least`.
+
+    It shrinks once more than `patience` validations in a row have brought nothing better.
     """
 
     factor: float = 0.5

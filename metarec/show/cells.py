@@ -1,4 +1,4 @@
-"""What many tables share: a cell with half an interval, a table of counts, a line where nothing was run."""
+"""What many tables share: our number, the paper's, a cell with half of an interval, and a table of counts."""
 
 from __future__ import annotations
 
@@ -7,9 +7,20 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from metarec.runs.records import Record
 from metarec.show import html
 from metarec.stats.intervals import Interval
+
+
+def our_number(mean: float, high: float, decimals: int) -> str:
+    """A mean and half of its interval, on one line where there is room; `high` is nan where there is none."""
+    half = f" <small>±&nbsp;{html.number(high - mean, decimals)}</small>"
+    return f'<span class="ours">{html.number(mean, decimals)}{"" if np.isnan(high) else half}</span>'
+
+
+def papers_number(value: float, decimals: int, delta: str = "") -> str:
+    """The paper's number, and ours less it, ready for a cell."""
+    more = f"<br>Δ&nbsp;{delta}" if delta else ""
+    return f'<span class="paper">paper&nbsp;{html.number(value, decimals)}{more}</span>'
 
 
 def with_half(found: Interval, decimals: int = 2, *, signed: bool = False) -> str:
@@ -37,11 +48,3 @@ def counted(
         columns, {"": rows}, caption=caption, corner=corner, notes=notes, groups=groups, kind="results"
     )
     return html.Html(rendered, caption, pd.DataFrame([[n, *c] for n, c in rows], columns=[corner, *columns]))
-
-
-def absent(records: Sequence[Record], track: str) -> html.Html | None:
-    """A line that says why there is nothing to show of a track; None where there is something."""
-    if any(r.track == track for r in records):
-        return None
-    why = "it has not been run, or the parameter track leaves it out"
-    return html.nothing(f"No {track} track here: {why}.")

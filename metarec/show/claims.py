@@ -63,7 +63,7 @@ def claims_table(
             whole = found[track][claim.id][""]
             here = _here(claim, notebook, track, found[track][claim.id])
             values += [_row(claim.id, track, name, one, whole) for name, one in here.items()]
-            cells.append(_track_cell(here, whole, alone=len(claim.places) == 1))
+            cells.append(_track_cell(here, whole, claim))
         lines.append((claim.id, cells))
     caption = f"Claims decided by {notebook}"
     columns = ["Claim and rule", *(f"{track.capitalize()} track" for track in tracks)]
@@ -111,12 +111,10 @@ def tally(frame: pd.DataFrame) -> html.Html:
     groups = [whole["paper"], whole["track"], whole["counted"]]
     counts = whole.groupby(groups, sort=False).size().unstack(fill_value=0)
     counts = counts.reindex(columns=list(VERDICTS), fill_value=0)
-    rows = [
-        (f"{paper(str(name)).title}, {track} track", [str(n) for n in row])
-        for (name, track), row in zip(counts.index, counts.to_numpy(), strict=True)
-    ]
+    columns = [f"{paper(str(name)).title}, {track} track" for name, track in counts.index]
+    rows = [(word.capitalize(), [str(n) for n in counts[word]]) for word in VERDICTS]
     caption = "How many claims have each verdict"
-    rendered = html.table([w.capitalize() for w in VERDICTS], {"": rows}, caption=caption, corner="Paper")
+    rendered = html.table(columns, {"": rows}, caption=caption, corner="Verdict", kind="results")
     return html.Html(rendered, caption, counts)
 
 
@@ -173,14 +171,14 @@ def _claim_cell(claim: Claim) -> str:
     return f"{escape(claim.claim)}<br>{where}{rule}"
 
 
-def _track_cell(own: Mapping[str, Finding], whole: Finding, *, alone: bool) -> str:
+def _track_cell(own: Mapping[str, Finding], whole: Finding, claim: Claim) -> str:
     blocks = [
         [f"{_word(one)}{f' on {escape(name)}' if name else ''}", escape(one.evidence), _wanted(one.missing)]
         for name, one in own.items()
     ]
-    if not alone and list(own) != [""]:
+    if len(claim.places) > 1 and list(own) != [""]:
         elsewhere = [what for what in whole.missing if what.partition(":")[0] not in own]
-        blocks.append([f"{_word(whole)} on all data sets", _wanted(elsewhere)])
+        blocks.append([f"{_word(whole)} on {_all(claim)}", _wanted(elsewhere)])
     gap = "<br><br>" if len(own) > 1 else "<br>"
     return gap.join("<br>".join(line for line in block if line) for block in blocks)
 
@@ -195,8 +193,12 @@ def _glance_cell(claim: Claim, found: Mapping[str, Finding]) -> str:
         if name
     ]
     if len(lines) != 1 or any(one.stand_in for one in found.values()):
-        lines.append(f"{'all data sets ' if lines else ''}{_word(found[''])}")
+        lines.append(f"{_all(claim)} {_word(found[''])}" if lines else _word(found[""]))
     return "<br>".join(lines)
+
+
+def _all(claim: Claim) -> str:
+    return "all that count" if any(p.stand_in for p in claim.places) else "all data sets"
 
 
 def _word(finding: Finding) -> str:

@@ -42,7 +42,10 @@ def table(
     form = title or ("standard metrics" if prefix else "released metrics")
     caption = f"Paired differences, {track} track, {form}"
     notes = _notes(frame, unit, absent)
-    rendered = html.table(metrics, {"": rows}, caption=caption, corner="Pair", notes=notes, kind="results")
+    hidden = [m not in (spec.shown or metrics) for m in metrics]
+    rendered = html.table(
+        metrics, {"": rows}, caption=caption, corner="Pair", notes=notes, kind="results", hidden=hidden
+    )
     return html.Html(html.fold(counted(frame), rendered), caption, frame)
 
 
@@ -66,7 +69,8 @@ def _cell(cell: Mapping[Any, Any], unit: Unit) -> str:
     return (
         f'<span class="ours">{unit(cell["gain"])}</span><br>'
         f'<span class="paper">[{unit(cell["low"])}, {unit(cell["high"])}]<br>'
-        f"p {html.probability(cell['holm'])}, d {html.signed(cell['effect'])}</span><br>{html.badge(word)}"
+        f"p&nbsp;{html.probability(cell['holm'])}, d&nbsp;{html.signed(cell['effect'])}</span><br>"
+        f"{html.badge(word)}"
     )
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from metarec.claims.courses import Setting
@@ -16,6 +15,7 @@ from metarec.runs.plan import TableSpec
 from metarec.runs.records import Record
 from metarec.runs.store import Store
 from metarec.show import html
+from metarec.show.cells import our_number
 from metarec.stats import tests
 from metarec.stats.intervals import interval
 from metarec.stats.runs import emptied, select
@@ -92,11 +92,14 @@ def table(records: Sequence[Record], store: Store, sweep: Sweep, spec: TableSpec
     frame = means(records, sweep, spec, track=track)
     paired = gains(records, store, sweep, spec, track=track)
     sets = list(dict.fromkeys(frame["dataset"]))
-    spots = [(name, value) for name in sets for value in sweep.setting.values]
-    errors = [(m, [_mean(frame, m, value, name) for name, value in spots]) for m in sweep.methods]
-    compared = [
-        (f"{a} − {b}", [_gain(paired, name, value, a, b) for name, value in spots]) for a, b in sweep.pairs
-    ]
+    values, sections = sweep.setting.values, {}
+    for name in sets:
+        sections[f"{name}: {sweep.metric}"] = [
+            (m, [_mean(frame, m, value, name) for value in values]) for m in sweep.methods
+        ]
+        sections[f"{name}: paired gain"] = [
+            (f"{a} − {b}", [_gain(paired, name, value, a, b) for value in values]) for a, b in sweep.pairs
+        ]
     notes = [
         "Mean over seeds ± half of its 95 % interval (Student's t). Gains: positive, the first is better; "
         "bootstrap interval over users, then seeds; p by Wilcoxon's test with Holm's adjustment over the "
@@ -108,13 +111,11 @@ def table(records: Sequence[Record], store: Store, sweep: Sweep, spec: TableSpec
         for method, rows in lost.groupby("method", sort=False)
     ]
     caption = f"{sweep.metric} by {sweep.setting.label}, {track} track"
-    n = len(sweep.setting.values)
     rendered = html.table(
-        [f"{value:g}" for _, value in spots],
-        {f"{sweep.metric}, mean of the seeds": errors, "Paired gain": compared},
+        [f"{value:g}" for value in values],
+        sections,
         caption=caption,
         corner="Method",
-        groups=[(name, n) for name in sets] if len(sets) > 1 else (),
         notes=notes,
         kind="results",
     )
@@ -152,9 +153,7 @@ def _mean(frame: pd.DataFrame, method: str, value: float, dataset: str = "", dec
     if scores.empty:
         return "n/a"
     found = interval(scores)
-    half = html.number(found.high - found.mean, decimals)
-    spread = "" if np.isnan(found.high) else f" <small>± {half}</small>"
-    return f'<span class="ours">{html.number(found.mean, decimals)}{spread}</span>'
+    return our_number(found.mean, found.high, decimals)
 
 
 def _gain(paired: pd.DataFrame, dataset: str, value: float, a: str, b: str) -> str:
@@ -166,5 +165,5 @@ def _gain(paired: pd.DataFrame, dataset: str, value: float, a: str, b: str) -> s
     low, high = html.signed(row["low"], 4), html.signed(row["high"], 4)
     return (
         f'<span class="ours">{html.signed(row["gain"], 4)}</span><br>'
-        f'<span class="paper">[{low}, {high}]<br>p {html.probability(row["holm"])}</span>'
+        f'<span class="paper">[{low}, {high}]<br>p&nbsp;{html.probability(row["holm"])}</span>'
     )

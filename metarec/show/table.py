@@ -24,6 +24,7 @@ from metarec.runs.plan import Block, TableSpec
 from metarec.runs.records import Record
 from metarec.runs.store import Store
 from metarec.show import html
+from metarec.show.cells import our_number, papers_number
 from metarec.show.notes import explained
 from metarec.stats.intervals import interval
 from metarec.stats.runs import emptied, select
@@ -191,17 +192,12 @@ def rendered(frame: pd.DataFrame, spec: TableSpec, caption: str, notes: list[str
 def _cell(cell: Mapping[Any, Any], decimals: int) -> str:
     lines = []
     if cell["seeds"]:
-        spread = ""
-        if not np.isnan(cell["high"]):
-            spread = f" <small>± {html.number(cell['high'] - cell['ours'], decimals)}</small>"
-        lines.append(f'<span class="ours">{html.number(cell["ours"], decimals)}{spread}</span>')
+        lines.append(our_number(cell["ours"], cell["high"], decimals))
     elif cell["failed"]:
         lines.append('<span class="ours">n/a</span>')
     if not np.isnan(cell["paper"]):
-        printed = f"paper {html.number(cell['paper'], int(cell['decimals']))}"
-        if cell["seeds"]:
-            printed += f"<br>Δ {html.signed(cell['delta'], decimals)}"
-        lines.append(f'<span class="paper">{printed}</span>')
+        delta = html.signed(cell["delta"], decimals) if cell["seeds"] else ""
+        lines.append(papers_number(cell["paper"], int(cell["decimals"]), delta))
     if cell["verdict"]:
         lines.append(html.badge(cell["verdict"]))
     return "<br>".join(lines)

@@ -100,16 +100,24 @@ def nan_mean(
         return np.asarray(total / there.sum(axis, keepdims=keepdims))
 
 
-@lru_cache(maxsize=4)
-def _weights(seeds: int, tasks: int, nested: bool) -> tuple[np.ndarray, np.ndarray]:
-    """How often each user is drawn, `[draws (* seeds), tasks]`, and which seeds, `[draws, seeds]`."""
+@lru_cache(maxsize=2)
+def _weights(seeds: int, tasks: int, nested: bool) -> list[tuple[np.ndarray, np.ndarray]]:
+    """For each seed: which draws take it (once for each time), and how often each user then counts.
+
+    `[times]` and `[times, tasks]`. Users of crossed seeds are drawn once for all seeds of a draw.
+    """
     rng = np.random.default_rng([seeds, tasks, int(nested)])
     rows = DRAWS * (seeds if nested else 1)
     users = np.empty((rows, tasks), np.uint16)
     for start in range(0, rows, 1000):  # in blocks, because the generator counts in 64 bits
         stop = min(start + 1000, rows)
         users[start:stop] = rng.multinomial(tasks, np.full(tasks, 1 / tasks), size=stop - start)
-    return users, rng.integers(seeds, size=(DRAWS, seeds))
+    chosen = rng.integers(seeds, size=(DRAWS, seeds))
+    if not nested:
+        every = users.astype(float)
+        return [((chosen == seed).sum(1, keepdims=True), every) for seed in range(seeds)]
+    pairs = [np.nonzero(chosen == seed) for seed in range(seeds)]
+    return [(draw, users[draw * seeds + slot].astype(float)) for draw, slot in pairs]
 
 
 def draws(values: np.ndarray, *, nested: bool = False) -> np.ndarray:
@@ -120,19 +128,26 @@ def draws(values: np.ndarray, *, nested: bool = False) -> np.ndarray:
     metric is undefined (nan) do not count. Where there is but one value a seed (a curve), draws follow
     Student's t: a handful of values resampled would give intervals far too short.
     """
+    values = np.ascontiguousarray(values, float)
+    return _drawn(values.tobytes(), values.shape, nested)
+
+
+@lru_cache(maxsize=128)
+def _drawn(content: bytes, shape: tuple[int, int, int], nested: bool) -> np.ndarray:
+    """`draws` of an array by its content: a page compares one method with many, and draws for it once."""
+    values = np.frombuffer(content).reshape(shape)
     seeds, tasks, width = values.shape
     if tasks == 1:
         return _seed_draws(values[:, 0])
-    users, chosen = _weights(seeds, tasks, nested)
     there = ~np.isnan(values)
     both = np.concatenate([np.where(there, values, 0.0), there], -1)
     sums = np.zeros((DRAWS, 2 * width))
-    for seed in range(seeds):
+    for seed, (taken, users) in enumerate(_weights(seeds, tasks, nested)):
+        found = users @ both[seed]
         if nested:
-            draw, slot = np.nonzero(chosen == seed)
-            np.add.at(sums, draw, users[draw * seeds + slot] @ both[seed])
+            np.add.at(sums, taken, found)
         else:
-            sums += (chosen == seed).sum(1, keepdims=True) * (users @ both[seed])
+            sums += taken * found
     return sums[:, :width] / sums[:, width:]
 
 

@@ -50,8 +50,10 @@ def compared(a: Sample, b: Sample) -> tuple[pd.DataFrame, np.ndarray]:
     a, b = a.only(defined), b.only(defined)
     x, y = aligned(a, b)
     nested = a.nested or b.nested
-    difference = x - y
-    drawn = draws(difference, nested=nested)
+    difference, of_b = x - y, draws(y, nested=nested)
+    # Draws of a mean are linear in the values: those of a difference follow where both have the same users.
+    alike = np.array_equal(np.isnan(x), np.isnan(y)) and x.shape[1] > 1
+    drawn = draws(x, nested=nested) - of_b if alike else draws(difference, nested=nested)
     units = difference.reshape(-1, difference.shape[-1]) if nested else nan_mean(difference, 0)
     gain = nan_mean(difference, axis=(0, 1))
     _, low, high = interval(gain, drawn=drawn)
@@ -60,7 +62,7 @@ def compared(a: Sample, b: Sample) -> tuple[pd.DataFrame, np.ndarray]:
         sd = np.sqrt(nan_mean((units - nan_mean(units, 0)) ** 2, 0) * n / (n - 1))
         effect = np.where(sd > 0, gain / sd, 0.0)
         relative = gain / np.abs(nan_mean(y, axis=(0, 1)))
-        _, ratio_low, ratio_high = interval(relative, drawn=drawn / np.abs(draws(y, nested=nested)))
+        _, ratio_low, ratio_high = interval(relative, drawn=drawn / np.abs(of_b))
     alone = difference.shape[1] == 1
     frame = pd.DataFrame(
         {

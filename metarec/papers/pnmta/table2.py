@@ -8,6 +8,7 @@ import pandas as pd
 from metarec.papers.pnmta.courses import printed
 from metarec.papers.pnmta.tables import BIAS, MOVIELENS, ORDER
 from metarec.show import dots, html
+from metarec.show.cells import our_number
 from metarec.show.page import Page
 from metarec.show.table import score
 from metarec.stats.intervals import interval
@@ -37,8 +38,7 @@ def order_table(page: Page) -> html.Html:
         value = in_paper.get(method)
         cells = ["–" if value is None else html.number(value, 4)]
         for mean, _, high in found:
-            half = "" if np.isnan(high) else f" <small>± {html.number(high - mean, 4)}</small>"
-            cells.append(f'<span class="ours">{html.number(mean, 4)}{half}</span>')
+            cells.append(our_number(mean, high, 4))
         difference = found[1].mean - found[0].mean
         rows.append((method, [*cells, html.signed(difference, 4)]))
         values.append({"method": method, "timed": found[0].mean, "shuffled": found[1].mean})

@@ -13,8 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from metarec.papers.pnmta.tables import COLUMNS, PREDICTOR_WORDS, TABLE3, cell
+from metarec.papers.pnmta.tables import ENCODER_WORDS, PREDICTOR_WORDS, TABLE3, cell
 from metarec.show import html, style
+from metarec.show.cells import our_number, papers_number
 from metarec.show.page import Page
 from metarec.show.table import Table, build
 from metarec.stats import tests
@@ -35,7 +36,7 @@ class Grid(html.Html):
 
 
 def grid(page: Page, track: str) -> html.Html:
-    """Predictor settings by encoder settings, as the paper prints them, with ranks among the 24."""
+    """Encoder settings by predictor settings, with ranks among the 24; the paper prints it turned."""
     return page.lacks(track) or Grid(build(TABLE3, page.records, page.store, track=track))
 
 
@@ -62,25 +63,22 @@ def _grid(table: Table, dataset: str) -> str:
     here = here.assign(rank=here["ours"].rank())
     cells = {row["method"]: row for row in here.to_dict("records")}
     rows = [
-        (word, [_cell(cells[cell(encoder, predictor)], table.spec.decimals) for encoder in COLUMNS])
-        for predictor, word in PREDICTOR_WORDS.items()
+        (word, [_cell(cells[cell(encoder, predictor)], table.spec.decimals) for predictor in PREDICTOR_WORDS])
+        for encoder, word in ENCODER_WORDS.items()
     ]
     caption = f"{table.spec.title}, {dataset}, {table.track} track"
-    return html.table(list(COLUMNS.values()), {"": rows}, caption=caption, corner="Predictor", kind="results")
+    return html.table(
+        list(PREDICTOR_WORDS.values()), {"": rows}, caption=caption, corner="Encoder", kind="results"
+    )
 
 
 def _cell(own: Mapping[Any, Any], decimals: int) -> str:
     lines = []
     if own["seeds"]:
-        half = own["high"] - own["ours"]
-        spread = "" if np.isnan(half) else f" <small>± {html.number(half, decimals)}</small>"
-        rank = f"rank {own['rank']:.0f}"
-        lines += [f'<span class="ours">{html.number(own["ours"], decimals)}{spread}</span>', rank]
-    printed = f"paper {html.number(own['paper'], int(own['decimals']))}"
-    if own["seeds"]:
-        printed += f"<br>Δ {html.signed(own['delta'], decimals)}"
+        lines += [our_number(own["ours"], own["high"], decimals), f"rank&nbsp;{own['rank']:.0f}"]
+    delta = html.signed(own["delta"], decimals) if own["seeds"] else ""
     word = own["verdict"] or ("diverged" if own["failed"] else "not run")
-    lines += [f'<span class="paper">{printed}</span>', html.badge(word)]
+    lines += [papers_number(own["paper"], int(own["decimals"]), delta), html.badge(word)]
     return "<br>".join(lines)
 
 
@@ -103,7 +101,7 @@ def heatmaps(page: Page, track: str, *, limit: float = 4.0) -> Figure | html.Htm
     scale = Normalize(-limit, limit)
     for ax, (dataset, side) in zip(axes[:, 0], panels, strict=True):
         here = frame[frame["dataset"] == dataset].set_index("method")[side]
-        values = np.array([[here[cell(e, p)] for e in COLUMNS] for p in PREDICTOR_WORDS])
+        values = np.array([[here[cell(e, p)] for e in ENCODER_WORDS] for p in PREDICTOR_WORDS])
         image = _panel(ax, values, scale)
         style.label_axes(ax, x="", y="", title=f"{dataset}, {side if side == 'paper' else 'ours'}")
     axes[-1, 0].set_xlabel("encoder modulator")
@@ -163,7 +161,7 @@ def _panel(ax: Axes, values: np.ndarray, scale: Normalize) -> Any:
             frame = Rectangle((column - 0.47, row - 0.44), 0.94, 0.88, fill=False, ec=colour, lw=width)
             frame.set_clip_on(False)  # a cell at the edge is framed on all sides
             ax.add_patch(frame)
-    ax.set_xticks(range(values.shape[1]), list(COLUMNS.values()))
+    ax.set_xticks(range(values.shape[1]), list(ENCODER_WORDS.values()))
     ax.set_yticks(range(values.shape[0]), list(PREDICTOR_WORDS.values()))
     ax.grid(visible=False)
     return image

@@ -138,7 +138,7 @@ TABLE2 = TableSpec(
     deviations=("D22",),
 )
 
-COLUMNS = {e: "w/o EM" if e == "none" else f"-{e}" for e in ENCODERS}
+ENCODER_WORDS = {e: "w/o EM" if e == "none" else f"-{e}" for e in ENCODERS}
 PREDICTOR_WORDS = dict(zip(PREDICTORS, ("-SA", "-FiLM", "w/o PM"), strict=True))
 
 

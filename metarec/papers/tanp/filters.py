@@ -29,7 +29,7 @@ STEPS: Mapping[str, str] = {
 
 
 def lastfm_steps(measurement: Measurement, home: Path) -> list[Record]:
-    """From HetRec's Last.FM to TaNP's rows, one record a step."""
+    """From HetRec's Last.FM to TaNP's rows, one record for each step."""
     hetrec = load("lastfm-hetrec", home=home)
     cut = load("lastfm-mkr", home=home, negatives=False)
     final = load("lastfm-mkr", home=home)
