@@ -13,8 +13,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from drawn import labelled
-from made_records import USERS, add, add_seeds
-from made_splits import BOOK, claim, ground, judged, word
+from made_records import USERS, add_seeds, keep, made, spec
+from made_splits import BOOK, HOME, claim, ground, judged, word
 
 from metarec.claims.cells import Finder, pairs, spread
 from metarec.claims.courses import Setting, point
@@ -54,9 +54,8 @@ def grid(
 ) -> list[Record]:
     """Five seeds of each method's P@10 at k = 1, 2, 3: 0.6, a gain, and noise of user, setting and seed."""
     rng = np.random.default_rng(0)
-    return [
-        add(
-            store,
+    runs = [
+        made(
             method,
             {"P@10": 0.6 + gain + scatter * rng.normal(size=USERS)},
             seed=seed,
@@ -66,6 +65,7 @@ def grid(
         for k, gain in zip((1.0, 2.0, 3.0), gains, strict=True)
         for seed in range(5)
     ]
+    return keep(store, runs)
 
 
 def best_point(*methods: str) -> Finder:
@@ -102,10 +102,10 @@ def test_a_hole_in_the_grid_is_missing(store: Store) -> None:
 
 def test_the_best_of_a_model_level_with_popularity_proves_nothing(store: Store) -> None:
     records = grid(store, {"a": (0.2, 0.1, 0.1)})
-    records += add_seeds(store, "Popularity", {"P@10": 0.2}, seeds=1)
-    here = {"Home": ground(records, store, floors=("Popularity",))}
-    made = claim(best_point("a"), every)
-    assert decide(made, here, BOOK)["Home"].verdict == NOISE
+    add_seeds(store, "Popularity", {"P@10": 0.2}, measure="floors", seeds=1)
+    for place, verdict in ((HOME, HOLDS), (replace(HOME, floors=spec("floors")), NOISE)):
+        here = {"Home": ground(records, store, place, floors=("Popularity",))}
+        assert decide(claim(best_point("a"), every, place), here, BOOK)["Home"].verdict == verdict
 
 
 @pytest.mark.parametrize(
@@ -149,6 +149,19 @@ def test_means_take_only_what_lies_on_the_sweep(store: Store) -> None:
     assert frame.groupby("value")["score"].mean().round(2).tolist() == [0.6, 0.7, 0.8]
     with pytest.raises(RecordError, match="varies k; run it first"):
         means(records[15:20], sweep(), FIG5, track="published")
+
+
+def test_a_run_that_diverged_has_no_score_along_a_sweep(store: Store) -> None:
+    runs = [
+        made(
+            "a", {"MAE": 1e9 if (k, seed) == (2, 1) else 0.7 + k / 10}, seed=seed, options={"k": k, "w": 0.5}
+        )
+        for k in (1.0, 2.0)
+        for seed in range(3)
+    ]
+    frame = means(keep(store, runs), replace(sweep(), metric="MAE"), FIG5, track="published")
+    kept = {value: own.dropna().round(2).tolist() for value, own in frame.groupby("value")["score"]}
+    assert len(frame) == 6 and kept == {1.0: [0.8] * 3, 2.0: [0.9] * 2}
 
 
 def test_the_figure_has_every_seed_and_the_papers_point(store: Store) -> None:
