@@ -47,20 +47,32 @@ def test_interval_over_seeds_is_students() -> None:
 def test_resampled_means_equal_the_loop_over_draws() -> None:
     values = np.random.default_rng(0).normal(size=(3, 7, 2))
     values[:, 2, 1] = np.nan  # a metric that is not defined for one user
-    users, seeds = intervals._weights(3, 7, False)
     means = intervals.draws(values)
     for draw in range(25):
-        picked = np.concatenate([np.repeat(values[s], users[draw], axis=0) for s in seeds[draw]])
+        picked = np.concatenate(
+            [
+                np.repeat(values[seed], users[draw].astype(int), axis=0)
+                for seed, (taken, users) in enumerate(intervals._weights(3, 7, False))
+                for _ in range(taken[draw].item())
+            ]
+        )
+        assert len(picked) == 3 * 7
         np.testing.assert_allclose(means[draw], np.nanmean(picked, axis=0), rtol=1e-6)
 
 
 def test_resampled_means_of_nested_users_equal_the_loop_over_draws() -> None:
     values = np.random.default_rng(0).normal(size=(3, 7, 2))
-    users, seeds = intervals._weights(3, 7, True)
     means = intervals.draws(values, nested=True)
     for draw in range(25):
-        picked = [np.repeat(values[s], users[draw * 3 + slot], axis=0) for slot, s in enumerate(seeds[draw])]
-        np.testing.assert_allclose(means[draw], np.concatenate(picked).mean(0), rtol=1e-6)
+        picked = np.concatenate(
+            [
+                np.repeat(values[seed], users[time].astype(int), axis=0)
+                for seed, (taken, users) in enumerate(intervals._weights(3, 7, True))
+                for time in np.flatnonzero(taken == draw)
+            ]
+        )
+        assert len(picked) == 3 * 7
+        np.testing.assert_allclose(means[draw], picked.mean(0), rtol=1e-6)
 
 
 def test_bootstrap_over_users_has_the_standard_error_of_a_mean() -> None:
