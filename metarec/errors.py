@@ -16,4 +16,4 @@ class ProtocolError(MetarecError):
 
 
 class RecordError(MetarecError):
-    """A stored result is missing, stale or does not follow the schema."""
+    """A stored result is missing, ambiguous or does not follow the schema."""

@@ -94,7 +94,7 @@ def point(label: str, setting: Setting, value: float, held: Mapping[str, Any] | 
 
 @dataclass(frozen=True)
 class Zero:
-    """Nothing, in the shape of another role: what a slope is held against."""
+    """Zeros in the shape of another role, so that a slope can be compared with no slope."""
 
     like: Role
 

@@ -75,7 +75,10 @@ class Ground:
 
     @cached_property
     def floor_samples(self) -> list[Sample]:
-        """The floors that have one setting here; along a grid there is none for a whole course."""
+        """The floors that ran in one setting here.
+
+        Along a grid of settings a floor has a value for each, so no single floor holds for all of them.
+        """
         records = self.own
         if self.place.floors:
             splits = tuple({r.split_id for r in records})

@@ -55,9 +55,9 @@ class Paper:
     """A paper's claims, and what all of them share.
 
     `prefixes` gives, by track, the form of the metrics decided on; `percent` says that gains are shown in
-    points. `floors` are rows that know nothing of the user: of a method level with one of them in every
-    metric, nothing is said to hold. `words` gives labels of records the names they are shown under;
-    `remarks`, ready HTML, stand below a table of claims.
+    points. `floors` are rows that know nothing of the user. A claim cannot hold for a method that no metric
+    tells from a floor. `words` gives labels of records the names they are shown under; `remarks`, ready HTML,
+    stand below a table of claims.
     """
 
     name: str

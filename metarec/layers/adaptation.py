@@ -1,4 +1,4 @@
-r"""The inner loop: gradient steps on a copy a task of a named subset of parameters.
+r"""The inner loop: each task has its own copy of some named parameters, and gradient steps move that copy.
 
 A parameter that adapts is held as a stack `[tasks, ...]`. Tasks do not share stacked numbers, so one gradient
 of the sum of all support losses is every task's own gradient, and a step for all tasks costs a few batched

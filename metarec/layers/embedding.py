@@ -64,8 +64,9 @@ class FieldEmbedding(nn.Module):
     def overlap(self, left: Tensor, right: Tensor) -> Tensor:
         r"""$m_i \cdot m_j / (c_i c_j)$ of each field: `[..., a]`, `[..., b]` -> `[..., fields, a, b]`.
 
-        By so much does a gradient step that entry $j$ asks of the rows of a table move the embedding of entry
-        $i$. For a single-valued field it says whether the two values agree.
+        Here $m_i$ is the multi-hot row of entry $i$ and $c_i$ the number of its values. A gradient step on
+        the embedding of entry $j$ moves the embedding of entry $i$ by this share. In a single-valued field it
+        is 1 where the two values agree and 0 elsewhere.
         """
         return torch.stack([self._overlap(name, left, right) for name in self.fields], -3)
 

@@ -1,5 +1,4 @@
-r"""PNMTA's modulators: of a frozen encoder, of the hidden layers of the predictor, and the task vector
-between.
+r"""PNMTA's modulators of a frozen encoder and of the predictor's hidden layers, and the task vector between.
 
 Symbols as in the paper: $\theta_e^*$ the pretrained tables, $\phi_e$ and $\phi_p$ the modulators' parameters,
 $v_x$ an interaction vector, $v_u$ the task vector, $\omega$ what a generator makes of it.

@@ -142,7 +142,10 @@ class Method(nn.Module):
         raise TypeError(f"{type(self).__name__} does not implement predict().")
 
     def pools_query(self) -> str:
-        """The option by which a score would not hang on what else is asked for; empty if it never does."""
+        """How to ask for scores that do not depend on the other queries; empty if they never do.
+
+        A method whose task vector pools the whole query names the option that pools one query item at a time.
+        """
         return ""
 
     def describe(self, support: Support) -> dict[str, Tensor]:

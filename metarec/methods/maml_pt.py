@@ -1,5 +1,6 @@
-r"""MAML-PT: pretrained MAML, the ablation that PNMTA (Pang et al., WWW 2022) compares with. No program is
-released.
+r"""MAML-PT: pretrained MAML, the ablation that PNMTA (Pang et al., WWW 2022) compares with.
+
+No program is released.
 
 An encoder and a predictor are first trained on single interactions in random order; then the predictor starts
 afresh and meta-training goes on as MeLU's does, the encoder moving in the outer loop. The paper

@@ -1,5 +1,6 @@
-r"""PNMTA: pretrained network modulation and task adaptation (Pang et al., WWW 2022). No program was ever
-released.
+r"""PNMTA: pretrained network modulation and task adaptation (Pang et al., WWW 2022).
+
+No program was released.
 
 1. Pretraining: encoder and predictor on single interactions in random order (`MAMLPT`); the encoder then
 stays as it is, $\theta_e^*$, and the predictor starts afresh. 2. Meta-adaptation: the encoder modulator turns

@@ -60,8 +60,8 @@ def check_results(root: Path) -> None:
 def check_data(runs: Sequence[Run], store: Store, *, redo: bool) -> None:
     """`DataError` unless the files are there of every data set that a run yet to be done reads.
 
-    One by one the groups of runs would all fail of it, each with a traceback. Nor may the ratings be others
-    than those of the records they would stand beside.
+    Without this check every group of runs would start and then fail for the same reason. It also refuses
+    files whose ratings differ from those behind the records that are already there.
     """
     to_read: dict[str, Protocol] = {}
     for run, record in zip(runs, find(runs, store), strict=True):

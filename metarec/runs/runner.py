@@ -103,7 +103,8 @@ def pack(runs: Iterable[Run], max_replicas: int) -> Iterator[list[Run]]:
 def _checkpoint(runs: Sequence[Run], scratch: Path | None, device: torch.device) -> Path | None:
     """Where a group keeps what it has trained so far.
 
-    A group that an older version or another kind of device began is begun again: no record is made by two.
+    The name holds the versions and the kind of device. A group that was begun under others starts anew, so
+    that one record is never made by two of them.
     """
     if scratch is None:
         return None
