@@ -96,7 +96,7 @@ courses.table(page)
 # **Adding two means is hard to beat.** On MovieLens-1M the damped bias has the smallest error at every size, and its lead is largest at the
 # smallest support. On our part of Book-Crossing PNMTA is level with it from ten ratings on, and better than MeLU and MAML-PT.
 #
-# The note under the table names a run that diverged. It was as good as the others on validation users and failed on a
+# Under the table stands a run that diverged and is left out. It was as good as the others on validation users and failed on a
 # single test user, for whom its large inner steps gave predictions far outside the scale.
 #
 # ## Verdict on each claim

@@ -92,7 +92,7 @@ courses.table(page)
 #
 # **Full pretraining does not replace missing users.** With the fewest users it cannot be told from pretraining on the same users, on both sets.
 # On MovieLens-1M, where the further users have most of the ratings, its seeds scatter more than those of the other lines, and from 40 % on
-# its mean error is the largest. Some of its runs diverged; the note under the table names them. It has the step sizes that
+# its mean error is the largest. Some of its runs diverged and are left out; the note under the table counts them. It has the step sizes that
 # the search found for PNMTA; a search of its own might find smaller ones.
 #
 # **The damped bias needs few users as well.** On MovieLens-1M it has the smallest error at every share. On Book-Crossing PNMTA cannot be told

@@ -94,7 +94,7 @@ courses.table(page)
 # time and works on the layers behind the embeddings. Fewer steps save more time but make the error larger
 # ([Figure 7](fig7-adaptation-steps.ipynb)).
 #
-# **Large embeddings are less safe.** Two runs diverged at size 64; both looked good on validation users. The step sizes were searched at size
+# **Large embeddings are less safe.** Some runs diverged at size 64, although they looked good on validation users. The step sizes were searched at size
 # 32, and a wider input makes each inner step larger.
 #
 # ## Verdict on each claim

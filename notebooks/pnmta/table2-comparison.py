@@ -107,7 +107,7 @@ page.dots(
 # MetaEmb.
 #
 # On the published track above, with the paper's own step sizes, PNMTA is behind most baselines. Some seeds diverge there: of PNMTA and its
-# variants on Book-Crossing, of MAMO and MetaHIN, at the step sizes searched for them, on MovieLens-1M. The notes under the tables name
+# variants on Book-Crossing, of MAMO and MetaHIN, at the step sizes searched for them, on MovieLens-1M. The notes under the tables count
 # them; they are left out of every mean. The gradient goes through five steps and nothing bounds it, so one batch of users can
 # make a run diverge.
 #
