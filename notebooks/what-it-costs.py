@@ -144,7 +144,7 @@ devices.agreement(*devices.trained_twice())
 
 # %% [markdown]
 # MeLU has small step sizes, and its numbers agree. PNMTA has a much larger inner step. There rounding errors grow from step to step,
-# validation picks other epochs, and a seed ends with another error. On MovieLens-1M its runs on two devices differ no more than two seeds
+# validation picks other epochs, and a seed ends with another error. On MovieLens-1M its runs on two devices differ about as much as two seeds
 # do; on Book-Crossing they differ by more than its seeds scatter. So a mean over a few seeds is less certain than the seeds alone suggest.
 #
 # ## What the tables took
@@ -162,8 +162,7 @@ devices.elapsed()
 #
 # ## Aims and measurements
 #
-# The aims are for two CPU cores and for one data-centre GPU. They were set before the code was written. In the quick profile they are
-# reached or missed by chance.
+# The aims are for two CPU cores and for one data-centre GPU. In the quick profile they are reached or missed by chance.
 
 # %%
 costs.reach(measured)

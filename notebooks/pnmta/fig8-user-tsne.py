@@ -37,7 +37,7 @@ page = open_page(
 )
 page.short(
     "User vectors group by age, but those of an encoder that was never trained do so at least as much, "
-    "because age is an input. Without the numbers of the age field no groups remain.",
+    "because age is an input. Without the numbers of the age field the silhouette is close to zero.",
     fig8.said(page.records),
 )
 

@@ -77,7 +77,7 @@ fig9.figure(page, "MovieLens-1M")
 # gap between PNMTA and MAML-PT widens, as in the paper, but because both get worse. Both pretrained models are at their best after a few
 # epochs. Then they fit their training users better and test users worse, MAML-PT more than PNMTA. MeLU starts without pretraining, with
 # smaller steps, and becomes better than both. The sound track of [Table 2](table2-comparison.ipynb) chooses the epoch on validation users,
-# and there PNMTA and MAML-PT are better than MeLU.
+# and there PNMTA and MAML-PT have smaller mean errors than MeLU.
 #
 # So the pretrained encoder helps where training is short. At the paper's step sizes a few epochs are enough, and more of them hurt. The
 # verdict on that claim (P27) is about validation users and searched step sizes.
