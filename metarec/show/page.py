@@ -159,8 +159,9 @@ class Page:
         return float(row[value].iloc[0]) if len(row) else float("nan")
 
     def gap(self, first: str, second: str, metric: str, track: str, dataset: str = "") -> str:
-        """How far two rows of the table lie apart in a metric, as text without a sign; a dash if one is missing."""
-        far = abs(self.value(first, metric, track, dataset) - self.value(second, metric, track, dataset))
+        """How far two rows of the table lie apart, as text without a sign; a dash if one is missing."""
+        one, other = (self.value(label, metric, track, dataset) for label in (first, second))
+        far = abs(one - other)
         return "–" if far != far else html.number(far, self._spec(dataset).decimals)
 
     def _spec(self, dataset: str) -> TableSpec:

@@ -66,7 +66,9 @@ def spans(page: Page, track: str) -> str:
     for one in _sweeps():
         frame = means(page.records, one, FIG5, track=track, prefix=prefix)
         at = 100 * frame.groupby(["method", "value"])["score"].mean()
-        told.append(f"along {one.setting.label} between {html.number(at.min())} and {html.number(at.max())} %")
+        told.append(
+            f"along {one.setting.label} between {html.number(at.min())} and {html.number(at.max())} %"
+        )
     floor = [
         r.metrics[prefix + "P@10"]
         for r in read(page.store, TABLE4)
