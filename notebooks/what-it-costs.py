@@ -16,26 +16,26 @@
 # %% [markdown]
 # # What it costs
 #
-# Five seeds of everything, every ablation, every point of every curve: that is some thousand trainings, and this book can afford them
-# because one costs little. This page measures how little, against what, and where the time goes that is left.
+# This book trains five seeds of every method, every ablation and every point of every curve. It can do so because one training costs
+# little. This page measures how much one costs, compares it with loops over users, and shows where the time goes.
 #
 # ## What is compared
 #
-# The released programs of this field train one user at a time. An interaction is a row of zeros and ones, thousands wide, which meets
-# a dense matrix; a batch is thirty-two passes through the network, one after another. Ours looks rows of tables up by index, pads
-# thirty-two users to one batch, and can stack many seeds into one program.
+# The released programs of this field train one user at a time. An interaction is a row of zeros and ones, thousands wide, that is
+# multiplied with a dense matrix; a batch is thirty-two passes through the network, one after another. Ours looks up rows of tables by index,
+# pads thirty-two users to one batch, and can stack many seeds into one program.
 #
-# A comparison is only as good as its other side, so there are two loops.
+# To be fair, we compare with two loops.
 #
 # - **As released**: written anew in the style of the released TaNP {cite:p}`lin2021tanp` and MeLU {cite:p}`lee2019melu`. Rows are stored as
 #   integers and made floats wherever they are used; TaNP embeds context and target apart; MeLU embeds all rows again in every
 #   inner step and takes the gradient of every weight, of which it uses those of the head.
-# - **Lean**: none of that, and draws made beforehand and a fused optimiser besides. It is what a careful author would have written
+# - **Lean**: it does none of that, makes its draws beforehand and has a fused optimiser. A careful author would write it so
 #   without batching over users. For PNMTA, which was never released, it is the only loop.
 #
-# All programs compute in single precision, and both loops begin with our weights. Before anything is timed, their losses on the same users
-# and the same draws are compared with ours, and the benchmark stops if they differ: what is compared is equal work. Then the programs take
-# turns, round after round, each with one thread or with all, whichever suits it better.
+# All programs compute in single precision, and both loops begin with our weights. Before the timing starts, their losses on the same users
+# and the same draws are compared with ours, and the benchmark stops if they differ. So all do equal work. Then the programs take
+# turns, round after round, each with one thread or with all, whichever is faster for it.
 #
 # ## Parameters
 
@@ -48,8 +48,8 @@ device: str = (
 # %% [markdown]
 # ## Run
 #
-# On the command line this is `make bench`. The profile `full` measures on your machine, in a few minutes, and adds the result to those
-# shown here; leave the machine alone meanwhile. `quick` goes through the motions on tiny data: its times mean nothing.
+# On the command line this is `make bench`. The profile `full` measures on your machine and adds the result to those
+# shown here; do not use the machine meanwhile. `quick` runs the same steps on tiny data: its times mean nothing.
 
 # %%
 from metarec.papers import costs, costs_shown
@@ -63,11 +63,11 @@ costs_shown.machines(measured)
 # %% [markdown]
 # ## Steps
 #
-# A step is what training is made of: 32 users, their losses, one gradient, one move of Adam. *Padding* is the share of a batch that
-# no user fills. If batches are cut from a plain shuffle, the longest history in each sets its width. If several batches at a time, four of
-# TaNP's and eight of the others', are sorted by length first, less is wasted; which users meet in a batch then depends on their length
-# ([deviations](../book/deviations.md)), so the published track of TaNP does without. Memory that a step frees is kept for the next one,
-# in all programs; handed back to the system, it would have to be cleared anew at every step.
+# A step of training has 32 users, their losses, one gradient and one update by Adam. *Padding* is the share of a batch that
+# no user fills. In a plain shuffle the longest history of a batch sets its width. If several batches at a time, four of
+# TaNP's and eight of the others', are sorted by length first, there is less padding. Then the length of a history decides which users come
+# into the same batch ([D32](#d32)), so the published track of TaNP does not sort. All programs keep the memory that a step frees for
+# the next one.
 
 # %%
 costs_shown.against(measured)
@@ -76,40 +76,42 @@ costs_shown.against(measured)
 costs_shown.faster(measured)
 
 # %% [markdown]
-# Stacking pays where a step is many small kernels with little in each: TaNP, whose widest layer is 32. A second-order step of MeLU is large
-# enough to fill the machine on its own, so there a stacked seed costs about what a lone one does, and neither stacking nor sorting brings much
-# (for PNMTA sorting does); twenty of them are no cheaper a seed than five, for together they leave the processor's cache.
+# Stacking pays where a step consists of many small kernels, as for TaNP, whose widest layer is 32. A second-order step of MeLU is large
+# enough to fill the machine on its own. There a stacked seed costs about as much as a single one, and neither stacking nor sorting brings
+# much (for PNMTA sorting does). For these methods twenty stacked seeds are no cheaper for each seed than five, because together they do not
+# fit into the processor's cache.
 #
 # ## How far from the machine's own speed?
 #
-# Most of a step's arithmetic is matrix products. We list those of a step, by shape, and run the very same products on
-# random numbers, with nothing between them. If a step took as long as its bare products, all else would be free.
+# Most of a step's arithmetic is matrix products. We list those of a step, by shape, and run the same products on
+# random numbers, with nothing between them. A share of one would mean that everything else in a step takes no time.
 
-# %% mystnb={"figure": {"caption": "Floating-point rate of a whole training step, as a share of that of its bare matrix products. Whiskers: range over rounds.", "name": "fig-costs-rates"}, "image": {"alt": "Share of the bare products' rate, from 0 to 1, against 1, 5 and 20 seeds stacked. TaNP's line starts lowest and rises with the number of seeds. The lines of MeLU and PNMTA lie near one half throughout."}}
+# %% mystnb={"figure": {"caption": "Floating-point rate of a whole training step, as a share of that of its bare matrix products. Whiskers: range over rounds.", "name": "fig-costs-rates"}, "image": {"alt": "Share of the bare products' rate, from 0 to 1, against 1, 5 and 20 seeds stacked. TaNP's line starts lowest and rises with the number of seeds. The lines of MeLU and PNMTA hardly change."}}
 costs_shown.rates(measured)
 
 # %% [markdown]
-# What stands in the way differs, and a profile of the step shows it.
+# A profile of the step shows where the rest of the time goes.
 
 # %% mystnb={"figure": {"caption": "Where the time of a training step goes, on one thread.", "name": "fig-costs-anatomy"}, "image": {"alt": "Stacked bars, one for each method with one seed and with five: shares of a step's time by kind of call. Matrix products take the largest share for MeLU and PNMTA. For one seed of TaNP, calls themselves and elementwise work take most of it; with five seeds the share of the products grows."}}
 costs_shown.anatomy(measured)
 
 # %% [markdown]
-# One seed of TaNP is hundreds of calls into the library with little in each, and the calls themselves take their time, whatever their
-# size. Stacking spreads them over seeds. What remains then is elementwise work, on activations and on the way back; the rows of
-# embedding tables, looked up, and moved by Adam whether a batch has touched them or not; and the draw of context and target, which sorts.
-# For the second-order methods it is sums: going back through the inner steps adds up one gradient of the same layers for each.
+# A step of one seed of TaNP makes very many small calls into the library, and each call takes some time, whatever its
+# size. Stacking shares the calls among seeds. The remaining work is elementwise operations, forward and backward; rows of
+# embedding tables, which are looked up and which Adam updates even if a batch did not touch them; and the draw of context and target, which
+# sorts. In the second-order methods it is mostly sums: the backward pass through the inner steps adds up one gradient of the same layers for
+# each step.
 #
-# Could a compiler merge the small calls? `torch.compile` was tried on the very step:
+# A compiler could merge the small calls. We tried `torch.compile` on this step:
 
 # %%
 costs_shown.compiled(measured)
 
 # %% [markdown]
-# It could, and it merges passes over memory besides. But each shape of batch is compiled for itself, and none pays before thousands of
-# steps of that shape. A training on Last.FM has fewer, of all its shapes together; so the trainer does not compile, though it would come
-# closer to the aims at the foot of this page.
-# On a GPU, where calls cost most, it captures a step as a graph and replays it; the plain step above is then that replay.
+# It does merge calls, and passes over memory too. But it compiles each shape of batch anew, and this pays only after thousands of
+# steps of that shape. A training on Last.FM has fewer steps than that, so the trainer does not compile, although it would come
+# closer to the aims at the end of this page.
+# On a GPU calls cost most. There the trainer captures a step as a graph and replays it; the plain step in the table is then that replay.
 #
 # ## Growth
 #
@@ -119,9 +121,9 @@ costs_shown.compiled(measured)
 costs_shown.growth(measured)
 
 # %% [markdown]
-# TaNP on identities costs more a step where its table is large. It has a row for every user, and Adam moves all rows at every step, those
-# of absent users too, because their momentum does not stop. In the limit an epoch would grow with the square of the number of users. Up to a
-# million interactions little of it shows; at ten million a step takes about twice as long as on content, where tables do not grow. (A
+# A step of TaNP on identities costs more where its table is large. The table has a row for every user, and Adam moves all rows at every step,
+# also those of absent users, because of their momentum. In the limit an epoch would grow with the square of the number of users. Up to a
+# million interactions little of this is visible; at ten million a step takes clearly longer than on content, where tables do not grow. (A
 # sparse optimiser would be another method, with other results.)
 
 # %% mystnb={"figure": {"caption": "Time and peak memory of a step of 32 users against the size of their support, with a query of ten.", "name": "fig-costs-support"}, "image": {"alt": "Two log-log panels against 10, 20, 40, 80 and 160 interactions in the support. Left, milliseconds a step: both TaNP lines rise slowly; MeLU's, above them, is flat at first and in the end as steep as the dotted line of proportionality. Right, peak memory in MiB, in the same order."}}
@@ -133,35 +135,34 @@ costs_shown.support(measured)
 #
 # ## The same numbers on another device
 #
-# A GPU adds up in another order, and over thousands of steps the last digit can become the first. Do conclusions depend on it? The largest
-# support of [Figure 4](pnmta/fig4-support-size.ipynb) is the setting of [Table 2](pnmta/table2-comparison.ipynb): the same users, settings
-# and seeds, the one trained on a CPU, the other for the most part on a GPU.
+# A GPU adds up in another order, and over thousands of steps a small difference can grow. Do conclusions depend on this? The largest
+# support of [Figure 4](pnmta/fig4-support-size.ipynb) is the setting of [Table 2](pnmta/table2-comparison.ipynb). The users, settings
+# and seeds are the same. The runs of Figure 4 were trained on a CPU, those of Table 2 mostly on a GPU.
 
 # %%
 devices.agreement(*devices.trained_twice())
 
 # %% [markdown]
-# MeLU, whose searched step sizes are small, agrees to the fourth decimal and beyond. PNMTA, whose searched inner step is a hundred times
-# as large, does not retrace its path: rounding grows from step to step, validation picks other epochs, and a seed ends
-# elsewhere, by a hundredth and, without pretraining, by as much as five. On MovieLens-1M its runs on two devices differ about as two seeds
-# do; on Book-Crossing by more than its seeds scatter, so that even a mean over three of them is uncertain by about a hundredth.
+# MeLU has small step sizes, and its numbers agree. PNMTA has a much larger inner step. There rounding errors grow from step to step,
+# validation picks other epochs, and a seed ends with another error. On MovieLens-1M its runs on two devices differ about as much as two seeds
+# do; on Book-Crossing they differ by more than its seeds scatter. So a mean over a few seeds is less certain than the seeds alone suggest.
 #
 # ## What the tables took
 #
-# A stack of seeds does not fill a GPU, so up to eight programs shared one. Of the trainings behind two tables of PNMTA and
-# behind the search of their step sizes, these are the ones made on a GPU:
+# A stack of seeds does not fill a GPU, so up to eight programs shared one. The table has those trainings of two tables of PNMTA, and of
+# the search for their step sizes, that ran on a GPU:
 
 # %%
 devices.elapsed()
 
 # %% [markdown]
-# Not in it are the fourth and fifth seed of the tables and the sound track of Table 3, added later; MetaHIN, whose graph differs from seed to seed so that nothing can
-# be stacked; TaNP, whose step has been made faster since; and pretrained seeds whose splits ask for a step more than the others of their
-# stack, which are no longer stacked with them. These were trained on two CPU cores.
+# The other trainings ran on two CPU cores: the fourth and fifth seed of these tables, the sound track of Table 3, TaNP, MetaHIN (its graph
+# differs from seed to seed, so its seeds cannot be stacked), and pretrained seeds whose splits need another number of steps than
+# the rest of their stack.
 #
 # ## Aims and measurements
 #
-# What this project aimed at, on two CPU cores and on one data-centre GPU. In the quick profile the aims are met or missed by chance.
+# The aims are for two CPU cores and for one data-centre GPU. In the quick profile they are reached or missed by chance.
 
 # %%
 costs.reach(measured)

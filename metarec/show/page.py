@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from html import escape
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -121,6 +122,11 @@ class Page:
         told = [*sentences, self.counted()]
         return html.Html(html.short(told), " ".join(told))
 
+    def say(self, *sentences: str) -> html.Html:
+        """A paragraph of the page whose numbers come from calls; plain text."""
+        text = " ".join(sentences)
+        return html.Html(f'<p class="metarec-said">{escape(text)}</p>', text)
+
     def counted(self) -> str:
         """How many of the page's claims have which word on the tracks there are, in a sentence."""
         if not claims_.named(self.name):
@@ -151,6 +157,12 @@ class Page:
             return float("nan")
         row = table.frame[(table.frame["method"] == label) & (table.frame["metric"] == metric)]
         return float(row[value].iloc[0]) if len(row) else float("nan")
+
+    def gap(self, first: str, second: str, metric: str, track: str, dataset: str = "") -> str:
+        """How far two rows of the table lie apart, as text without a sign; a dash if one is missing."""
+        one, other = (self.value(label, metric, track, dataset) for label in (first, second))
+        far = abs(one - other)
+        return "–" if far != far else html.number(far, self._spec(dataset).decimals)
 
     def _spec(self, dataset: str) -> TableSpec:
         """The main spec, on one data set of the paper if one is named."""

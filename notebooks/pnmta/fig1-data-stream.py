@@ -44,29 +44,29 @@ page.short(
 # ## What the paper shows and claims
 #
 # Figure 1 of PNMTA {cite:p}`pang2022pnmta` is a drawing of two streams of data. In image classification, a task of meta-learning
-# holds random images of random classes, in random order. In a recommender a task is a user, so all that arrives together belongs to
-# one person: the model "only receives the feature vector of user $u_k$ in task $\tau_k$". From this the paper concludes that representation and
-# generalisation suffer (claim P11), and takes it as the reason for pretraining on shuffled interactions.
+# holds random images of random classes, in random order. In a recommender a task is a user, so rows that arrive together belong to
+# one person: the model "only receives the feature vector of user $u_k$ in task $\tau_k$". The paper concludes that representation and
+# generalisation suffer (claim P11). This is its reason for pretraining on shuffled interactions.
 #
-# Here we draw the streams as they are, measure how much a gradient is worth when its rows come from one user, and then train the same
+# Here we draw the streams from data and measure how much a gradient is worth when its rows come from one user. Then we train the same
 # network on both streams, to see whether it matters in the end.
 #
 # ## Run
 #
-# `metarec run pnmta.fig1` measures the gradients again, in some minutes.
+# `metarec run pnmta.fig1` measures the gradients again; `metarec run pnmta.streams` trains the networks.
 #
 # ## The streams, drawn from the data
 #
-# Each point is one row as it flows into the model. Left, tasks of five classes with ten images each, drawn from as many classes as there
-# are users in the other panels; in the middle the training users of MovieLens-1M, task by task, as meta-training sees them; right the
-# same rows as pretraining sees them.
+# Each point is one row as it flows into the model. Left are tasks of five classes with ten images each, from as many classes as there
+# are users in the other panels. In the middle are the training users of MovieLens-1M, task by task, as meta-training sees them. Right are
+# the same rows as pretraining sees them.
 
 # %% mystnb={"figure": {"caption": "Three streams: who, or which class, stands at each place. Left invented, middle and right the training users of MovieLens-1M.", "name": "fig-pnmta-streams"}, "image": {"alt": "Three panels with the place in a stream from 0 to 400 across and the class or user upwards. Left: every fifty places, five classes alternate, seen as five dotted rows that change from task to task. Middle: one user at a time, seen as short horizontal bars at different heights. Right: points scattered evenly over all users."}}
 fig1.streams(page.records)
 
 # %% [markdown]
-# The left panel is not as different from the middle as the drawing has it. Within a task of images, too, only five classes occur, and
-# the labels are numbered anew in each task. What does not occur there is a *feature* that is the same for all rows of a task.
+# The left and the middle panel differ less than the drawing of the paper suggests. A task of images too has only five classes, and
+# its labels are numbered anew. But a task of images has no *feature* that is the same for all its rows.
 #
 # ## What one user's rows are worth
 #
@@ -85,45 +85,43 @@ fig1.streams(page.records)
 fig1.worth(page.records)
 
 # %% [markdown]
-# **At the start, a user's rows are worth a handful.** For the predictor, fifty rows of MovieLens count as one or two, thirty of Book-Crossing
-# as five. All of them pass through the same random user vector, are off by the same amount, and push the same weights the same
-# way. Only the item tables, where every row touches entries of its own, see more.
+# **At the start, the rows of a user are worth only a few independent rows.** All of them pass through the same random user vector, have
+# similar errors, and push the same weights in the same direction. Only for the item tables are they worth more, because every row touches
+# entries of its own there.
 #
-# **After pretraining, much of this is gone on MovieLens-1M.** What a user's rows had in common has been learned, and what is left differs
-# from film to film. On Book-Crossing they stay alike; a likely reason is that readers differ in their mean rating by more than the
-# fields explain.
+# **After pretraining, much of this is gone on MovieLens-1M.** The network has learned what a user's rows have in common, and the rest differs
+# from film to film. On Book-Crossing the rows of a user stay alike. A likely reason is that readers differ in their mean rating by more
+# than the fields explain.
 #
-# In a step of meta-training:
+# The next table shows what one step of training sees:
 
 # %%
 fig1.steps(page.records)
 
 # %% [markdown]
-# So the drawing has a point, and appendix C.3 half answers it: with one task a step, as in Algorithm 2, a step learns next to
-# nothing about users in general; with 32 tasks it learns 32 times as much, and still far less than from as many shuffled rows.
-# That concerns how fast and how steadily the encoder is trained at the start. Whether it leads to a *worse* network in the end is another
-# question, since noise averages out over steps.
+# So the drawing is right in part. With one task for each step, as in Algorithm 2, a step learns very little about users in general. With
+# 32 tasks, as in appendix C.3, it learns 32 times as much, and still far less than from as many shuffled rows. This affects how fast and
+# how steadily the encoder is trained at the start. It need not lead to a *worse* network in the end, because noise averages out over steps.
 #
 # ## Whether it matters in the end
 #
-# Encoder and predictor without any meta-learning, trained for ten epochs, and for two, with Adam at 0.001: once on shuffled
-# interactions, once on one user a step. A step of the shuffled stream takes as many interactions as a user has on average, so steps and interactions
-# are the same in number. Nobody is adapted to, at test either; only the order of the data differs. `metarec run pnmta.streams` trains them.
+# We train encoder and predictor without any meta-learning, for ten epochs and for two, with Adam at 0.001: once on shuffled
+# interactions, once on one user for each step. A step of the shuffled stream takes as many interactions as a user has on average, so both
+# streams have as many steps and interactions. Nothing is adapted to a user, also not at test; only the order of the data differs.
 
 # %%
 streams.trained(page.of("pnmta.streams"))
 
 # %% [markdown]
-# **It learns more slowly and overfits less.** After two epochs the stream by users has the larger error on training users and, in the mean, on test
-# users as well: the noise that the tables above describe. After ten it still fits its training users less well on MovieLens-1M, and its test
-# users better; the gap between the two is smaller on both sets. What the paper fears, worse generalisation, is not what happens:
-# the shuffled stream arrives sooner at a network that knows its training users too well, and is past its best on both sets, which a
-# choice of the epoch on validation users would notice. Either stream stays behind every method on the sound track of
-# [Table 2](table2-comparison.ipynb).
+# **The stream by users learns more slowly and overfits less.** After two epochs its mean error is larger on training users and on test
+# users. After ten epochs on MovieLens-1M it still fits its training users less well, but its test users better. The gap between the two
+# errors is smaller on both sets. So generalisation does not become worse, as the paper expects. The shuffled stream overfits earlier: on
+# both sets its error on test users is larger after ten epochs than after two. Both streams have larger errors than every method on the
+# sound track of [Table 2](table2-comparison.ipynb).
 #
 # ## Verdict on each claim
 #
-# P11, that the stream by users weakens what is learned, is decided from the table above; its row, with the rule, is on the page of
+# The table above decides P11, that the stream by users weakens what is learned. Its verdict and rule stand on the page of
 # [Figure 9](fig9-training-curves.ipynb).
 #
 # ## What could differ

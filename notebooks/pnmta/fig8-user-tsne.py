@@ -36,6 +36,8 @@ page = open_page(
     device=device,
 )
 page.short(
+    "User vectors group by age, but those of an encoder that was never trained do so at least as much, "
+    "because age is an input. Without the numbers of the age field the silhouette is close to zero.",
     fig8.said(page.records),
 )
 
@@ -51,21 +53,21 @@ page.short(
 #   (P44), which one user at a time cannot teach a model as well as shuffled interactions can (P11; see
 #   [Figure 1](fig1-data-stream.ipynb)).
 #
-# No number goes with the picture. t-SNE keeps neighbours and nothing else: distances between clusters, their sizes, and even
-# whether there are any, depend on its settings. So the pictures are below, and the verdicts come from the vectors themselves.
+# The paper gives no number with the picture. t-SNE keeps neighbours and nothing else: distances between clusters, their sizes, and even
+# whether there are clusters, depend on its settings. So we show the pictures, and the verdicts come from the vectors themselves.
 #
-# ## A way to do well without learning anything
+# ## Groups without learning
 #
-# **Age is an input.** A user vector $v_u$, {eq}`eq-pnmta-2`, is the mean of the user's interaction vectors, and each of those contains
-# the embedding of the user's age. Two users of the same age have 32 numbers of their 256 in common, exactly, whatever was trained.
-# Two controls keep this apart: the same statistics with those 32 numbers cut out, and the vectors of an encoder as it was drawn, before
+# **Age is an input.** A user vector $v_u$, {eq}`eq-pnmta-2`, is the mean of the user's interaction vectors, and each of these contains
+# the embedding of the user's age. Two users of the same age have exactly the same 32 numbers of 256, with or without training.
+# There are two controls for this: the same statistics without those 32 numbers, and the vectors of an encoder with random weights, before
 # any training.
 #
 # ## Run
 #
-# For each seed, users are split anew, the networks trained, and the vectors of the test users kept for what follows. MeLU has no user
-# vector in the paper's sense, and the paper does not say what it drew; we pool MeLU's interaction vectors in the same way.
-# `metarec run pnmta.fig8` does all of it.
+# For each seed we split the users anew, train the networks and keep the vectors of the test users. MeLU has no user
+# vector in the paper's sense, and the paper does not say what it drew. We pool MeLU's interaction vectors in the same way.
+# On the command line: `metarec run pnmta.fig8`.
 #
 # ## The pictures
 #
@@ -90,10 +92,10 @@ fig8.pictures(page.records, control=True)
 fig8.separation(page.records)
 
 # %% [markdown]
-# Permutations answer whether age and vectors have anything to do with each other; with age among the inputs they must. The
-# value answers how much, and its right-hand twin how much of it is more than the input itself.
+# The permutation test tells only whether age and vectors are related. They must be, because age is an input. The silhouette tells
+# how much. The columns on the right tell how much remains without the age input.
 #
-# A linear probe asks a weaker question: can the field be read off at all? All three fields are inputs as well.
+# A linear probe asks a weaker question: can a field be read from the vectors at all? All three fields are inputs as well.
 
 # %%
 fig8.probes(page.records)
@@ -101,23 +103,23 @@ fig8.probes(page.records)
 # %% [markdown]
 # ## Groups that nobody named
 #
-# P44 asks for groups without saying which. So k-means looks for two to ten, in the user vectors of PNMTA after ten meta-epochs without the
-# slices of the user's own fields (what is left is the mean of the items that a user has rated), and in the ratings themselves, less each item's
-# mean. Any data can be cut into clusters; the question is whether they stand out further than in data whose columns have each been permuted
-# over the users.
+# P44 says that there are groups and does not say which. So k-means looks for two to ten clusters. It looks in the user vectors of PNMTA after
+# ten meta-epochs, without the user's own fields (what is left is the mean of the items that a user has rated), and in the ratings, minus each
+# item's mean. K-means finds clusters in any data. So we compare with data in which each column was permuted over the users.
 
 # %%
 clusters.groups(page.of("pnmta.clusters"))
 
 # %% [markdown]
-# Both stand out of the null, and the rule says that the claim holds. What stands out is another matter. In the ratings it is a few unusual users:
-# the best clustering leaves nearly all others together in one. In the vectors it is mostly two parts that touch (a silhouette of a quarter is
-# commonly read as weak). And a permuted column has lost every relation to the others, so the null denies more than groups: any correlation among
-# the columns is enough to stand out of it. Neither finding shows the groups that [Figure 2](fig2-groups.ipynb) draws.
+# Both clusterings are clearer than in permuted data, so by its rule the claim holds. But neither shows the groups that
+# [Figure 2](fig2-groups.ipynb) draws. In the ratings the best clustering separates a few unusual users and leaves nearly all others in one
+# cluster. In the vectors it is mostly two parts that touch, and such a silhouette is commonly called weak. Also, permuting a column
+# removes every correlation with the others, so correlated columns alone are enough to differ from permuted data.
 #
 # ## Verdict on each claim
 #
-# The rules, fixed before the runs, take the vectors with all fields; the values without the age slice stand beside them.
+# The rules were fixed before the runs and take the vectors with all fields. The values without the age field stand beside them. Where a rule
+# says that vectors separate by age, the untrained encoder is its control.
 
 # %%
 page.claims()
@@ -125,12 +127,12 @@ page.claims()
 # %% [markdown]
 # ## What could differ
 #
-# - **Which vectors.** The paper does not say what MeLU's user vectors are. If they were the user's part alone, they would take one
-#   value for each combination of fields; if hidden units, they would be others again.
+# - **Which vectors.** The paper does not say what MeLU's user vectors are. The user's part alone would have one
+#   value for each combination of fields; hidden units would be different again.
 # - **The start of the embeddings.** Ours are standard normal, as MeLU's. The smaller the start, the less the inputs show before
 #   training, and the smaller the control.
-# - **Users.** We draw the test users of each split; the paper does not say whose vectors it draws.
-# - **t-SNE.** Perplexity 30, started from principal components, no seed chosen. Another perplexity draws other clusters.
+# - **Users.** We show the test users of each split; the paper does not say whose vectors it shows.
+# - **t-SNE.** Perplexity 30, started from principal components; we chose no seed by its picture. Another perplexity shows other clusters.
 #
 # ## Provenance
 

@@ -36,6 +36,8 @@ page = open_page(
     device=device,
 )
 page.short(
+    "The formulas of the predictor modulators count their parameters rightly; those of the two "
+    "element-wise encoder modulators count too many.",
     step_times.said(page.records),
 )
 
@@ -50,13 +52,13 @@ page.short(
 # - back-propagation in meta-training costs about $l\,n^3$ for $l$ layers of width $n$ (P25);
 # - updating the encoder and the modulators in the outer loop only adds little (P26).
 #
-# No number is printed for any of this, so there is nothing to come close to, but formulas can be held against programs. The
+# The paper prints formulas here and no numbers. We compare the formulas with programs. The
 # equations are in the [chapter](../../book/pnmta.md#the-encoder-modulator).
 #
 # ## Run
 #
-# The modulators are built for the fields of both data sets as they are used everywhere in this book ([D26](#d26)), and their
-# trained numbers counted. `metarec run pnmta.table45` counts and times again.
+# We build the modulators for the fields of both data sets, as everywhere in this book ([D26](#d26)), and count their
+# trained numbers. `metarec run pnmta.table45` counts and times again.
 #
 # ## Table 4: counted and printed
 
@@ -64,12 +66,11 @@ page.short(
 table45.encoder(page.records)
 
 # %% [markdown]
-# The two element-wise rows are printed too large by the number of fields. The formula multiplies the categories of *all* fields by the
-# size of the whole interaction vector, as if every category had an embedding in every field; an encoder made of one matrix a
-# field has $d_{emb}$ in its place. The error matters for how one reads the table: ‑E really has twice the parameters of the
-# encoder that it modulates, and not ten times or more.
+# The printed formulas of the two element-wise rows are too large by the number of fields. They multiply the categories of *all* fields by the
+# size of the whole interaction vector, as if every category had an embedding in every field. But the encoder has one matrix for each
+# field, with rows of $d_{emb}$ numbers. So ‑E has twice the parameters of the encoder that it modulates, and not many times more.
 #
-# For ‑C the paper disagrees with itself. {eq}`eq-pnmta-4` gives the bias the shape $\mathbb R^{d_{emb}}$, one vector for all categories of a
+# For ‑C the paper contradicts itself. {eq}`eq-pnmta-4` gives the bias the shape $\mathbb R^{d_{emb}}$, one vector for all categories of a
 # field; the table counts a number for each category. We take the table's ([D30](#d30)).
 #
 # ## Table 5: counted and printed
@@ -78,19 +79,19 @@ table45.encoder(page.records)
 table45.predictor(page.records)
 
 # %% [markdown]
-# All agree. The last row is there for the scale: the two generators, with hidden layers of 64 units
-# ([D29](#d29)), have more than twice as many parameters as the network that they modulate, and are about half of
-# what PNMTA meta-trains.
+# All agree. The last row gives the scale: the two generators, with hidden layers of 64 units
+# ([D29](#d29)), have more parameters than the network that they modulate.
 #
 # ## What each can express
 #
-# Parameters are one thing, functions another. Before the inner steps, the interaction vector goes straight into a linear layer, and
+# A count of parameters does not say which functions a modulator can express. Before the inner steps, the interaction vector goes straight into
+# a linear layer, and
 #
 # $$
 # W (v_x \odot \phi^w + \phi^b) + b = \big( W \operatorname{diag}\phi^w \big)\, v_x + \big( W \phi^b + b \big) ,
 # $$
 #
-# so what ‑S and ‑SS do, and what the bias of {eq}`eq-pnmta-4` does, another first layer could do without them.
+# so another first layer could do without them what ‑S, ‑SS and the bias of {eq}`eq-pnmta-4` do.
 #
 # **Check.** PNMTA on planted ratings, its modulators at random values, against the same network with the modulator taken out and the
 # first layer folded: largest difference of a score.
@@ -118,15 +119,15 @@ check.values(
 
 # %% [markdown]
 # The weights of the channel-wise modulator do not fold: no first layer gives one occupation more weight than another. At the other
-# end, the bias of ‑E turns the frozen matrix into any matrix whatever. So the six modulators are really three: none (‑S,
-# ‑SS), one or two numbers a category (‑Cb, ‑C), and a free encoder in other coordinates (‑E, and nearly so ‑Eb). The equivalence ends where
-# training begins: a modulator changes the task vector, the inner steps and the path of the optimiser, and only [Table
-# 3](table3-modulators.ipynb) can tell what that is worth.
+# end, the bias of ‑E turns the frozen matrix into any matrix. So the six modulators form three groups: none (‑S,
+# ‑SS), one or two numbers for each category (‑Cb, ‑C), and a free encoder in other coordinates (‑E, and nearly so ‑Eb). In training they are
+# not equal: a modulator changes the task vector, the inner steps and the path of the optimiser. [Table
+# 3](table3-modulators.ipynb) shows what that is worth.
 #
 # ## Section 3.5: multiply-adds
 #
-# One meta-step for one user of MovieLens-1M, PNMTA as published but for the width $n$ of its two hidden layers. The derivation and what
-# is counted are in [Two loops](bilevel.ipynb).
+# The table counts one meta-step for one user of MovieLens-1M, for PNMTA as published with other widths $n$ of its two hidden layers. The
+# derivation is in [Two loops](bilevel.ipynb).
 
 # %%
 table45.exponents(page.records)
@@ -134,7 +135,7 @@ table45.exponents(page.records)
 # %% [markdown]
 # ## Section 3.5: time
 #
-# Multiply-adds are not time. The same training step as in every run of this book, on batches of 32 tasks, the methods in turn
+# Multiply-adds are not time. So we time the training step of this book, on batches of 32 tasks. The methods take turns
 # on the same tasks, round after round.
 
 # %%
@@ -145,8 +146,8 @@ step_times.rounds(page.records)
 
 # %% [markdown]
 # MAML-PT is the fair comparison: it takes the same inner steps and trains its whole encoder in the outer loop. PNMTA leaves the encoder
-# alone and pays for two generators instead. What costs is neither, but the inner loop and the gradient through it; the first
-# order saves more than a third.
+# alone and trains two generators instead. Most of the time goes into the inner loop and the gradient through it, as the rows *first
+# order* and *2 steps* show.
 #
 # ## Verdict on each claim
 
@@ -156,11 +157,11 @@ page.claims()
 # %% [markdown]
 # ## What could differ
 #
-# - **The fields.** With other fields, other numbers of categories; the ratios of Table 4 stay the number of fields.
-# - **The device.** Times are of a processor, with as many threads as the record names. On a GPU a step is launched as one graph,
-#   and small products cost nearly nothing: ratios would move towards one.
-# - **How it is computed.** We never build the Hessian and carry no copy of the first layer for each user. A program that does
-#   would be slower, in both rows of the ratio alike.
+# - **The fields.** Other fields have other numbers of categories; the ratios of Table 4 are always the number of fields.
+# - **The device.** The times are those of a processor, with the number of threads that the table names. On a GPU a step is launched as one
+#   graph, and small products cost nearly nothing: the ratios would be closer to one.
+# - **How it is computed.** We never build the Hessian and keep no copy of the first layer for each user. A program that does
+#   would be slower for both methods.
 # - **The generators** are as deep as we made them; the paper does not say.
 #
 # ## Provenance

@@ -16,10 +16,10 @@
 # %% [markdown]
 # # TaNP Figure 5: how much λ and k matter
 #
-# A model that hardly changes when its hyper-parameters do is called robust. There is a second reason why a curve may be flat:
-# what the hyper-parameter governs may not be in use. Figure 5 of TaNP {cite:p}`lin2021tanp` shows the curves. This page
-# draws them again with five seeds, puts the floors beside them, and then looks at what the paper does not show for this data set:
-# the cluster assignments that λ and $k$ are about.
+# Figure 5 of TaNP {cite:p}`lin2021tanp` shows how the score changes with the hyper-parameters λ and $k$. A flat curve can have two
+# reasons. The model may be robust, or the part that the hyper-parameter governs may have no effect. This page
+# draws the curves again with five seeds and the floors beside them. Then it looks at the cluster assignments that λ and $k$ are
+# about; the paper does not show them for this data set.
 
 # %% tags=["parameters", "hide-input"]
 profile: str = "recorded"  # recorded | quick | full
@@ -41,6 +41,8 @@ page = open_page(
     device=device,
 )
 page.short(
+    "The score hardly changes with λ and k, as the paper says. It also stays close to that of "
+    "popularity, and the cluster assignments that λ and k act on are nearly the same for all users.",
     fig5.spans(page, "published"),
     fig5.spans(page, "sound"),
 )
@@ -49,8 +51,8 @@ page.short(
 # ## What the paper shows and claims
 #
 # Two panels of P@10 on Last.FM, for both variants of the model: against the weight λ of the clustering loss, and against the
-# number $k$ of cluster centres. There is one run a point, and the figure prints no numbers. Only two points have a number
-# elsewhere: the tuned ones, λ = 0.1 with $k = 10$ (FiLM) and with $k = 20$ (gates), which stand in Table 4. The claims, in our words:
+# number $k$ of cluster centres. Each point is one run, and the figure prints no numbers. Table 4 has the numbers of two points
+# only, the tuned ones: λ = 0.1 with $k = 10$ (FiLM) and with $k = 20$ (gates). The claims, in our words:
 #
 # - λ = 0.1 is best for both variants (T21), $k = 10$ for FiLM (T22) and $k = 20$ for gates (T23), and small values of both are
 #   the sensible choice (T24);
@@ -72,10 +74,10 @@ page.conditions("published")
 page.conditions("sound")
 
 # %% [markdown]
-# The vertical axes reach down to the random ranker, so that a difference can be seen for what it is. On the published track it is
-# the paper's metric; the sound track has the standard one, in which a random order of the same candidates scores much lower.
+# The vertical axes reach down to the random ranker, to show how large a difference is. The published track has
+# the paper's metric. The sound track has the standard one, in which a random order of the same candidates scores much lower.
 
-# %% mystnb={"figure": {"caption": "P@10 on the 66 test users. Filled marks: mean over seeds with its 95 % interval; small dots: single seeds; open marks: the two values that the paper prints.", "name": "fig-tanp-fig5"}, "image": {"alt": "Four panels. Rows: published track with P@10 as released, sound track with standard P@10. Columns: five values of lambda from 0.01 to 1, five values of k from 10 to 50. In every panel the curves of FiLM and of Gating-FiLM are nearly flat, within a point of the dashed line of popularity and with overlapping intervals; the dotted line of the random ranker lies about six points below. Two open orange marks, the printed values, lie on the curves."}}
+# %% mystnb={"figure": {"caption": "P@10 on the test users of Last.FM. Filled marks: mean over seeds with its 95 % interval; small dots: single seeds; open marks: the two values that the paper prints.", "name": "fig-tanp-fig5"}, "image": {"alt": "Four panels. Rows: published track with P@10 as released, sound track with standard P@10. Columns: five values of lambda from 0.01 to 1, five values of k from 10 to 50. In every panel the curves of FiLM and of Gating-FiLM are nearly flat, close to the dashed line of popularity and with overlapping intervals; the dotted line of the random ranker lies far below. Two open orange marks, the printed values, lie on the curves."}}
 fig5.figure(page)
 
 # %%
@@ -85,36 +87,34 @@ fig5.table(page, "published")
 fig5.table(page, "sound")
 
 # %% [markdown]
-# The curves are flat, as the paper says. They are also flat *at the line of popularity*, and the seeds of one setting lie as far apart
-# as the settings do. From one run a point, as in the paper, a best value of λ and of $k$ can always be read off; with five, no
+# The curves are flat, as the paper says. But they lie *at the line of popularity*, and the seeds of one setting lie as far apart
+# as the settings do. With one run for each point, as in the paper, one value of λ and of $k$ always looks best. With five runs no
 # value stands out from its neighbours.
 #
 # ## What λ and k act on
 #
 # λ weighs the clustering loss {eq}`eq-tanp-13` and $k$ is the number of rows of the pool $\mathbf A$. Both reach a prediction
-# through the assignments $\mathbf c_i$ of a user's task, {eq}`eq-tanp-11`. So: what are they? The heat maps show ten test users,
-# under three forms of the loss: none, the one that the paper intends, with the sharpened target {eq}`eq-tanp-14`, and the released one,
+# through the assignments $\mathbf c_i$ of a user's task, {eq}`eq-tanp-11`. The heat maps show these assignments for ten test users,
+# under three forms of the loss: none; the one that the paper intends, with the sharpened target {eq}`eq-tanp-14`; and the released one,
 # whose target is one everywhere ([D1](#d1)).
 
-# %% mystnb={"figure": {"caption": "Soft cluster assignments of ten test users of Last.FM, seed 0, times k. White is uniform; the scale ends at \u00b1 30 % of it.", "name": "fig-tanp-assignments"}, "image": {"alt": "Six heat maps, FiLM with ten clusters above, Gating-FiLM with twenty below; columns are no clustering loss, the intended one, the released one. Each is made of vertical stripes: within a column of the map all ten test tasks have the same colour, so the tasks cannot be told apart. The stripes of the first two columns are the same and within about 20 per cent of uniform; those of the released loss are paler still."}}
+# %% mystnb={"figure": {"caption": "Soft cluster assignments of ten test users of Last.FM, seed 0, times k. White is uniform; the scale ends at \u00b1 30 % of it.", "name": "fig-tanp-assignments"}, "image": {"alt": "Six heat maps, FiLM with ten clusters above, Gating-FiLM with twenty below; columns are no clustering loss, the intended one, the released one. Each is made of vertical stripes: within a column of the map all ten test tasks have the same colour, so the tasks cannot be told apart. The stripes of the first two columns are the same and not far from uniform; those of the released loss are paler still."}}
 shown = ("no clustering loss", "intended, λ = 0.1", "released, λ = 0.1")
 assignments.heatmaps(page.of("tanp.clusters"), fig5.METHODS, shown)
 
 # %% [markdown]
-# If assignments told users apart, rows would differ. Instead every row is the same: the maps are vertical stripes. The tasks sit so
-# close together, seen from the centres, that each has the same distances to them. The next figure takes all five seeds and two
-# weights, with the bound that the rule of claim T19 draws between distinct and near-uniform assignments (that claim is about
+# If assignments told users apart, the rows of a map would differ. But all rows are the same, and the maps are vertical stripes. The tasks lie
+# so close together that each has nearly the same distances to the centres. The next figure has all five seeds and two
+# weights. It also shows the bound between distinct and near-uniform assignments from the rule of claim T19 (that claim is about
 # MovieLens-1M and is not decided here).
 
-# %% mystnb={"figure": {"caption": "How far assignments are from uniform, how much they differ between tasks, and what it does to the score. Large marks: means over seeds; small dots: single seeds; intervals where the axis is not logarithmic.", "name": "fig-tanp-uniform"}, "image": {"alt": "Three panels with one row for each clustering loss: none, intended and released, each of the two with weights 0.1 and 1. Left, one minus normalised entropy on a logarithmic axis: about one thousandth without a loss and with the intended one, ten to a thousand times less with the released one, all far left of the bound at 0.05. Middle, the difference between tasks: about one thousandth of uniform in every row. Right, P@10: overlapping intervals in all rows."}}
+# %% mystnb={"figure": {"caption": "How far assignments are from uniform, how much they differ between tasks, and what it does to the score. Large marks: means over seeds; small dots: single seeds; intervals where the axis is not logarithmic.", "name": "fig-tanp-uniform"}, "image": {"alt": "Three panels with one row for each clustering loss: none, intended and released, each of the two with weights 0.1 and 1. Left, one minus normalised entropy on a logarithmic axis: small without a loss and with the intended one, smaller by orders of magnitude with the released one, all far left of the bound at 0.05. Middle, the difference between tasks: very small in every row. Right, P@10: overlapping intervals in all rows."}}
 assignments.spread(page.of("tanp.clusters"), fig5.METHODS)
 
 # %%
 assignments.summary(page.of("tanp.clusters"), fig5.METHODS)
 
 # %% [markdown]
-# Three things follow.
-#
 # **The released loss does what its formula says.** With a target of ones it is $-\frac1B \sum_{ij} \log c_{ij}$, smallest when every
 # $c_{ij} = 1/k$. The larger λ, the closer to uniform.
 #
@@ -138,8 +138,8 @@ equal_rows = torch.softmax(torch.arange(5.0), 0).expand(8, 5)
 
 # %% [markdown]
 # **The pool adds a constant.** With one $\mathbf c$ for all users, $\mathbf A \mathbf c^\top$ in {eq}`eq-tanp-12` is one vector
-# for all users: a bias of the modulation, of whatever $k$. That is why $k$ does not matter. It bears on claim T10 as well, which
-# [Table 4](table4-lastfm.ipynb) decides with a row for the model without a pool.
+# for all users: a bias of the modulation, for any $k$. That is why $k$ does not matter. Claim T10 is about the pool too;
+# [Table 4](table4-lastfm.ipynb) has a row for the model without it.
 #
 # ## Verdict on each claim
 
@@ -147,15 +147,15 @@ equal_rows = torch.softmax(torch.arange(5.0), 0).expand(8, 5)
 page.claims()
 
 # %% [markdown]
-# The range of five means is never below zero, and resampling noisy means widens it, so the interval in T25 and T26 leans upwards; a claim
-# of flatness has to overcome that. Where it is said to hold, remember what is flat: a model level with popularity.
+# The range of five means is never below zero, and resampling noisy means widens it. So the intervals of T25 and T26 lie too high, which makes
+# it harder for a claim of flatness to hold.
 #
 # ## What could differ
 #
 # - **Training length.** After the paper's number of epochs at the released learning rate the model has hardly begun to tell users
 #   apart. The [quickstart](../quickstart.ipynb) trains a small TaNP until it does, on planted data.
-# - **The other data sets.** Figure 4 of the paper shows assignments on MovieLens-1M, where users have content; what is seen here is
-#   Last.FM with identities alone.
+# - **The other data sets.** Figure 4 of the paper shows assignments on MovieLens-1M, where users have content. This page shows
+#   Last.FM, with identities alone.
 # - **Other corners of the grid.** λ and $k$ are varied one at a time, as in the paper.
 #
 # ## Provenance

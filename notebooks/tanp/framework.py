@@ -16,16 +16,16 @@
 # %% [markdown]
 # # TaNP Figures 1 and 2: the framework
 #
-# The first two figures of TaNP {cite:p}`lin2021tanp` are drawings. They are drawn again here by programs that look at the things
-# themselves: three users of planted data, whose tastes are known, and a real training pass through the model.
+# The first two figures of TaNP {cite:p}`lin2021tanp` are drawings. Here programs draw them again from real objects:
+# three users of planted data, whose tastes are known, and a training pass through the model.
 #
 # ## What the paper shows and claims
 #
-# Figure 1 introduces three users. The purchases of *a* and *c* are alike and those of *b* are different, so what is learnt about
-# one of the pair should help with the other: tasks are related, some closely and some not. Figure 2 shows the model in
-# training: encoder, customisation module and decoder, with what flows between them. No claim of our ledger rests on
-# either. The relatedness of Figure 1 is what the pool of clusters is meant to capture; what it captures on Last.FM is looked at
-# with [Figure 5](fig5-sensitivity.ipynb).
+# Figure 1 introduces three users. The purchases of *a* and *c* are alike and those of *b* are different. So what is learnt about
+# *a* should help with *c*: some tasks are closely related and some are not. Figure 2 shows the model in
+# training: encoder, customisation module and decoder, with what flows between them. No claim rests on
+# either figure. The pool of clusters is meant to capture how tasks are related. [Figure 5](fig5-sensitivity.ipynb) shows what it
+# captures on Last.FM.
 #
 # ## Parameters
 
@@ -55,8 +55,8 @@ train = make_episodes(planted, "tanp").train
 # %% [markdown]
 # ## Figure 1: related tasks
 #
-# Every grey dot is an item, placed by the two directions in which items differ most. Filled marks are what a user liked in the support,
-# rings what they liked in the query.
+# Every grey dot is an item, placed by the two directions in which items differ most. Filled marks are items that a user liked in the
+# support, rings are items that the user liked in the query.
 
 # %% mystnb={"figure": {"caption": "Three users and the items they like. Users a and c belong to one planted group, b to the group whose taste is least like theirs.", "name": "fig-tanp-example"}, "image": {"alt": "Three scatter plots of the same cloud of grey items. The liked items of user a and of user c, filled for the support and ringed for the query, lie in the same part of the cloud; those of user b lie in another part."}}
 people = dict(
@@ -68,13 +68,14 @@ framework.tastes(train, people)
 framework.alike(train, people)
 
 # %% [markdown]
-# What a model is shown of each is the support alone, a handful of likes. That *a* and *c* are related is plain from the truth, and much
-# less plain from the filled marks: this is the difficulty that the figure stands for.
+# A model sees only the support of each user, a few likes. The true tastes show clearly that *a* and *c* are related. The filled marks
+# show it much less clearly. This makes the task difficult.
 #
 # ## Figure 2: the framework
 #
-# A batch of 32 tasks goes through the model as in training. What an arrow carries has its shape beside it, `[tasks, interactions, width]` or
-# `[tasks, width]`; a box that all users share has the number of its parameters. Amber boxes exist once for each user.
+# A batch of 32 tasks goes through the model as in training. Beside an arrow stands the shape of what it carries,
+# `[tasks, interactions, width]` or `[tasks, width]`. In a box that all users share stands the number of its parameters. Amber boxes exist
+# once for each user.
 
 # %% mystnb={"figure": {"caption": "TaNP in the training phase, with the shapes of one pass. Blue: shared by all users. Amber: one for each user. Grey: the terms of the loss.", "name": "fig-tanp-training"}, "image": {"alt": "Flow chart. Target and context of a user enter the embedding, whose outputs v and u go to the encoder h and to the identity network m. The encoder leads to two Gaussians, one given the target and one given the context, joined by the divergence term of the loss; z is drawn from the first and goes to the decoder. The identity network gives t, which is compared with the pool A to give the assignment c and the task embedding o, and o modulates the decoder. The decoder gives the predictions and with them the error term; the assignments of all tasks give the clustering term."}}
 ratings = planted
@@ -90,7 +91,7 @@ counts = framework.sizes(model)
 framework.framework(shapes, counts)
 
 # %% [markdown]
-# Three things in it are easy to miss in a drawing.
+# Three details are easy to miss.
 #
 # - **The context is inside the target.** In the released program the two sets on the left are drawn so that the target contains
 #   the context and may equal it ([D13](#d13)).
@@ -113,8 +114,8 @@ framework.compared({"This page": counts, "Last.FM": released})
 #
 # ## What could differ
 #
-# The paper's Figure 2 stacks three layers in every module and prints no sizes. Those above are the ones of the released run script
-# ([D14](#d14)); the variant of the decoder is the parameter `variant`.
+# The paper's Figure 2 draws three layers in every module and prints no sizes. The sizes above are those of the released run script
+# ([D14](#d14)). The parameter `variant` sets the variant of the decoder.
 #
 # ## Provenance
 #

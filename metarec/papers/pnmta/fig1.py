@@ -232,7 +232,7 @@ def said(records: Sequence[Record]) -> str:
         "drawn one by one from all users"
         for row in own.to_dict("records")
     ]
-    return f"For the gradient of an untrained predictor, {'; '.join(told)}."
+    return f"For the gradient of a predictor before training, {'; '.join(told)}."
 
 
 SPEC = Measured("pnmta.fig1", "What the rows of one user are worth", measure_fig1, tracks=("sound",))

@@ -229,7 +229,7 @@ def said(records: Sequence[Record]) -> str:
         mean = own.set_index("metric")["mean"]
         name = str(setting)
         told.append(f"{name[0].lower()}{name[1:]} {mean[steps[0]]:.2f} and {mean[steps[-1]]:.2f}")
-    return f"Distance from the true taste, in stars, before and after adaptation: {', '.join(told)}."
+    return f"Distance from the true taste, in stars, before and after adaptation: {'; '.join(told)}."
 
 
 def plane(records: Sequence[Record], names: Sequence[str]) -> Figure:

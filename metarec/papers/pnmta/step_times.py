@@ -144,7 +144,7 @@ def said(records: Sequence[Record]) -> str:
     told = [
         f"{row['mean']:.2f} [{row['low']:.2f}, {row['high']:.2f}] on {spelt(row['dataset'])}" for row in own
     ]
-    return f"Time of a training step of PNMTA over that of MAML-PT: {'; '.join(told)}."
+    return f"The time of a training step of PNMTA, divided by that of MAML-PT, is {' and '.join(told)}."
 
 
 def rounds(records: Sequence[Record]) -> Figure:

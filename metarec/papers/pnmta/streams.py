@@ -68,7 +68,10 @@ def said(records: Sequence[Record]) -> str:
         f"{spelt(row['dataset'])}"
         for row in own.to_dict("records")
     ]
-    return f"MAE of test users after training one user at a time, less shuffled: {', '.join(told)}."
+    return (
+        "MAE on test users after training one user at a time, minus MAE after training on shuffled "
+        f"interactions: {', '.join(told)}."
+    )
 
 
 def _with_gap(record: Record) -> Record:

@@ -54,8 +54,8 @@ def spans(page: Page, track: str) -> str:
         rank = int((there["ours"] < mine.iloc[0]).sum()) + 1 if len(mine) else 0
         least, most = html.number(there["ours"].min(), 4), html.number(there["ours"].max(), 4)
         ours = html.number(mine.iloc[0], 4) if rank else "–"
-        told.append(f"{dataset}: MAE {ours}, rank {rank} of {len(there)}, which span {least} to {most}")
-    return f"The paper's default on the {track} track. {'; '.join(told)}."
+        told.append(f"on {dataset} {ours}, rank {rank} of {len(there)} cells from {least} to {most}")
+    return f"MAE of the default on the {track} track: {'; '.join(told)}."
 
 
 def _grid(table: Table, dataset: str) -> str:

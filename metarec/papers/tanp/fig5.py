@@ -66,11 +66,13 @@ def spans(page: Page, track: str) -> str:
     for one in _sweeps():
         frame = means(page.records, one, FIG5, track=track, prefix=prefix)
         at = 100 * frame.groupby(["method", "value"])["score"].mean()
-        told.append(f"{html.number(at.min())} to {html.number(at.max())} % along {one.setting.label}")
+        told.append(
+            f"along {one.setting.label} between {html.number(at.min())} and {html.number(at.max())} %"
+        )
     floor = [
         r.metrics[prefix + "P@10"]
         for r in read(page.store, TABLE4)
         if r.label == POPULARITY and r.track == track
     ]
     level = f"; popularity has {html.number(100 * floor[0])} %" if floor else ""
-    return f"{NAMES[track]} ({track} track): means from {' and from '.join(told)}{level}."
+    return f"{NAMES[track]} ({track} track): the means lie {', '.join(told)}{level}."
