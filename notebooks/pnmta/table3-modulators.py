@@ -57,14 +57,14 @@ page.short(
 #   than a free one (P19);
 # - softmax attention improves on having no predictor modulator on MovieLens-1M (P20) and Book-Crossing (P21), and FiLM improves on it (P22).
 #
-# The printed table itself contradicts P20: attention is better in four of eight columns and worse on average.
+# The printed table itself contradicts P20: attention is better with four of the eight encoder treatments and worse on average.
 # In it the best cell leads the next by 0.0077 on MovieLens-1M and by 0.0007 on Book-Crossing.
 #
 # ## Run
 #
 # Every cell is trained for this page, on the splits of [Table 2](table2-comparison.ipynb); all cells of a seed have the same users. On
-# the sound track each row has step sizes of its own. On the command line: `metarec run pnmta.table3`. The quick profile trains two
-# columns only.
+# the sound track each treatment of the predictor has step sizes of its own. On the command line: `metarec run pnmta.table3`. The quick
+# profile trains two encoder treatments only.
 #
 # ## The paper and ours: as published
 #
@@ -80,8 +80,9 @@ table3.grid(page, "published")
 table3.heatmaps(page, "published")
 
 # %% [markdown]
-# The two grids differ. In the paper's grid the columns differ most; in ours the rows do. Without a predictor modulator the mean error is
-# larger in every column, on Book-Crossing by far. On MovieLens-1M every cell of ours is above the paper's.
+# The two grids differ. In the paper's grid the encoder treatments differ most; in ours the predictor treatments do. Without a predictor
+# modulator the mean error is larger with every encoder treatment, on Book-Crossing by far. On MovieLens-1M every cell of ours is above
+# the paper's.
 #
 # A likely reason is the course of training, not groups of users. FiLM and attention both shrink what a hidden layer passes on when training
 # begins. This makes the inner steps of a user smaller. MAML-PT has no such shrinking and overshoots at the paper's step sizes, as
@@ -91,16 +92,16 @@ table3.heatmaps(page, "published")
 # - with FiLM, and only there, some seeds diverge (the notes under the tables name them; they are left out of every mean);
 # - with attention one seed of Book-Crossing learns very slowly, under every encoder but the channel-wise one. At the paper's
 #   last epoch its training error is still high and still falling. With the other seeds attention is level with FiLM. This seed makes the
-#   wide intervals of the row.
+#   wide intervals of attention.
 #
-# In the row FiLM we see some of the paper's order, by the means of both sets: the channel-wise modulators come before the element-wise
+# With FiLM we see some of the paper's order, by the means of both sets: the channel-wise modulators come before the element-wise
 # ones and before the free encoder. But the default is the best cell of neither set. The paper's worst treatment is a
 # pretrained encoder that is frozen and not modulated at all. With FiLM it is the best cell of our Book-Crossing and close to the best of
 # our MovieLens-1M. So this table does not show that an encoder modulator adds anything.
 #
 # ## The paper and ours: sound
 #
-# The step sizes are searched for each row, on its channel-wise cell and on validation users alone ([D36](#d36)). Each cell reports its best
+# The step sizes are searched for each treatment of the predictor, on its channel-wise cell and on validation users alone ([D36](#d36)). Each cell reports its best
 # epoch on these users.
 
 # %%
@@ -113,12 +114,12 @@ table3.grid(page, "sound")
 table3.heatmaps(page, "sound")
 
 # %% [markdown]
-# With step sizes of their own the rows come close to each other, and no seed diverges. On MovieLens-1M all cells are close together, also
-# those without a predictor modulator. On our part of Book-Crossing the rows keep an order: FiLM is best, then attention, then no
-# modulator. But they are much closer than on the published track, and the columns within a row hardly differ.
+# With step sizes of their own the predictor treatments come close to each other, and no seed diverges. On MovieLens-1M all cells are close
+# together, also those without a predictor modulator. On our part of Book-Crossing an order remains: FiLM is best, then attention, then no
+# modulator. But they are much closer than on the published track, and the encoder treatments hardly differ.
 #
-# So above, a predictor modulator mostly helped training to bear the paper's step sizes. The search agrees (see *Tuning*): it gives the
-# two modulated rows a much larger inner step than the row without, which diverges at such steps. The remaining gain of FiLM on
+# So above, a predictor modulator mostly helped training to bear the paper's step sizes. The search agrees (see *Tuning*): it gives FiLM and
+# attention a much larger inner step than the predictor without modulator, which diverges at such steps. The remaining gain of FiLM on
 # Book-Crossing is small but clear.
 #
 # The encoder's modulator matters even less. The paper rules out the element-wise ones for their many parameters. Here they do as well
@@ -145,7 +146,7 @@ table3.forest(page, "sound")
 # is left out of that pair.
 #
 # At searched step sizes the claim of the best cell does better. On MovieLens-1M the default has the best mean. It is clearly better than most
-# cells, though by little, and it is the cell on which its row was tuned. On Book-Crossing it is clearly better than all cells without FiLM
+# cells, though by little, and it is the cell on which FiLM was tuned. On Book-Crossing it is clearly better than all cells without FiLM
 # and level with those that have it.
 #
 # ## Verdict on each claim
@@ -159,8 +160,8 @@ page.claims()
 # - **What a softmax does to a layer.** The attention weights of a layer of 64 units sum to one, so each unit passes on about 1/64. The paper
 #   says nothing about undoing this, and we do not ([the chapter](../../book/pnmta.md#the-predictor-modulator)).
 # - **Where a generator starts.** A FiLM generator that starts at random starts with $\omega_w$ near zero. Starting at one is an option.
-# - **The step sizes.** The published track has one pair for all 24 cells, as in the paper; the sound track has one for each row. A search for
-#   every cell might change the order within a row, because its cells lie close together.
+# - **The step sizes.** The published track has one pair for all 24 cells, as in the paper; the sound track has one for each treatment of the predictor.
+#   A search for every cell might change the order, because the cells lie close together.
 # - **Floors.** This table has none. [Table 2](table2-comparison.ipynb) has them, for the same users and the same measure.
 #
 # ## Provenance
