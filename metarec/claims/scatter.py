@@ -14,6 +14,8 @@ from metarec.errors import RecordError
 from metarec.stats.intervals import DRAWS, interval, nan_mean
 from metarec.stats.samples import Sample
 
+LEAST = 3  # seeds of which a scatter is taken
+
 
 def steadier(a: Role, opponents: Sequence[str], metrics: Sequence[str]) -> Finder:
     r"""A row an opponent: mean over metrics of $\log s_b - \log s_a$, so that + says that `a` scatters less.
@@ -27,11 +29,15 @@ def steadier(a: Role, opponents: Sequence[str], metrics: Sequence[str]) -> Finde
         own = a.fill(ground, metrics)
         if own is None:
             return Found(rows(ground, []), missing)
+        if len(own.seeds) < LEAST:
+            return Found(rows(ground, []), (*missing, f"{own.label}: {LEAST} seeds"))
         level, drawn = log_spread(own)
         made = []
         for name in opponents:
             other = ground.sample(name, metrics)
-            if other is not None:
+            if other is not None and len(other.seeds) < LEAST:
+                missing = (*missing, f"{name}: {LEAST} seeds")
+            elif other is not None:
                 value, draws = log_spread(other)
                 gain, low, high = interval(value - level, drawn=draws - drawn)
                 seeds = min(len(own.seeds), len(other.seeds))
@@ -57,8 +63,8 @@ def log_spread(sample: Sample) -> tuple[float, np.ndarray]:
     """
     means = nan_mean(sample.values, axis=1)
     seeds = len(means)
-    if seeds < 3:
-        raise RecordError(f"{sample.label!r} has {seeds} seeds; its scatter needs three or more.")
+    if seeds < LEAST:
+        raise RecordError(f"{sample.label!r} has {seeds} seeds; its scatter needs {LEAST} or more.")
     rng = np.random.default_rng([seeds, zlib.crc32(sample.label.encode())])
     chosen = rng.integers(seeds, size=(2 * DRAWS, seeds))
     chosen = chosen[(chosen != chosen[:, :1]).any(1)][:DRAWS]
