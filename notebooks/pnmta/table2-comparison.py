@@ -92,7 +92,7 @@ page.conditions("sound", "MovieLens-1M")
 # %%
 page.table("sound", "MovieLens-1M")
 
-# %% mystnb={"figure": {"caption": "Table 2 on MovieLens-1M, sound track. Open circles: printed in the paper. Dots: ours, with one small dot a seed and the 95 % interval of their mean.", "name": "fig-pnmta-table2-movies"}, "image": {"alt": "Dot plot with one row a method and three panels, MAE, RMSE and NDCG at 3. Open orange circles are printed values, blue dots our means over five seeds with 95 per cent intervals. A dash-dotted line marks the damped user and item bias. In MAE and RMSE no method lies clearly left of it, and most methods overlap one another; in NDCG all lie on it or left of it. The printed MAE of most methods, and of PNMTA above all, lies far left of ours."}}
+# %% mystnb={"figure": {"caption": "Table 2 on MovieLens-1M, sound track. Open circles: printed in the paper. Dots: ours, with one small dot for each seed and the 95 % interval of their mean.", "name": "fig-pnmta-table2-movies"}, "image": {"alt": "Dot plot with one row for each method and three panels, MAE, RMSE and NDCG at 3. Open orange circles are printed values, blue dots our means over five seeds with 95 per cent intervals. A dash-dotted line marks the damped user and item bias. In MAE and RMSE no method lies clearly left of it, and most methods overlap one another; in NDCG all lie on it or left of it. The printed MAE of most methods, and of PNMTA above all, lies far left of ours."}}
 page.dots(
     "sound",
     "MovieLens-1M",
@@ -153,7 +153,7 @@ page.conditions("sound", "Book-Crossing")
 # %%
 page.table("sound", "Book-Crossing")
 
-# %% mystnb={"figure": {"caption": "Table 2 on a part of Book-Crossing, sound track. Dots: means, with one small dot a seed and the 95 % interval.", "name": "fig-pnmta-table2-books"}, "image": {"alt": "Dot plot as above for a part of Book-Crossing, without printed values. PNMTA, with and without full pretraining, lies on or close to the dash-dotted line of the damped user and item bias in all three panels; most other methods lie to the worse side of it in MAE and RMSE."}}
+# %% mystnb={"figure": {"caption": "Table 2 on a part of Book-Crossing, sound track. Dots: means, with one small dot for each seed and the 95 % interval.", "name": "fig-pnmta-table2-books"}, "image": {"alt": "Dot plot as above for a part of Book-Crossing, without printed values. PNMTA, with and without full pretraining, lies on or close to the dash-dotted line of the damped user and item bias in all three panels; most other methods lie to the worse side of it in MAE and RMSE."}}
 page.dots(
     "sound",
     "Book-Crossing",

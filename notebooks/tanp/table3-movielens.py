@@ -78,7 +78,7 @@ page.conditions("published")
 # %%
 page.table("published")
 
-# %% mystnb={"figure": {"caption": "Table 3 as a figure, published track. Open circles: printed in the paper. Dots: ours, with one small dot a seed and the 95 % interval of their mean. Dashed: what popularity alone scores; dotted: the mean rating of an item.", "name": "fig-tanp-table3"}, "image": {"alt": "Dot plot with one row a method and three panels, P@5, NDCG@10 and P@10 in per cent. Open orange circles are the values printed in the paper. A dashed line for popularity stands at the left, among the weakest printed baselines. A dotted line for the item mean stands to the right of every printed baseline and among the rows of TaNP. Our dots for the trained rows lie on it or just beside it."}}
+# %% mystnb={"figure": {"caption": "Table 3 as a figure, published track. Open circles: printed in the paper. Dots: ours, with one small dot for each seed and the 95 % interval of their mean. Dashed: what popularity alone scores; dotted: the mean rating of an item.", "name": "fig-tanp-table3"}, "image": {"alt": "Dot plot with one row for each method and three panels, P@5, NDCG@10 and P@10 in per cent. Open orange circles are the values printed in the paper. A dashed line for popularity stands at the left, among the weakest printed baselines. A dotted line for the item mean stands to the right of every printed baseline and among the rows of TaNP. Our dots for the trained rows lie on it or just beside it."}}
 page.dots("published", metrics=("P@5", "NDCG@10", "P@10"), lines=users.LINES)
 
 # %% [markdown]

@@ -77,7 +77,7 @@ page.conditions("published")
 # %%
 page.table("published")
 
-# %% mystnb={"figure": {"caption": "Table 5 as a figure, published track. Dots: ours, with one small dot a seed and the 95 % interval of their mean. Diamonds: floors, in which nothing is random. Dashed: what popularity alone scores. The paper's values are on other rows and not drawn.", "name": "fig-tanp-table5"}, "image": {"alt": "Dot plot with one row a method and three panels, P@5, NDCG@10 and P@10 in per cent. The four trained rows lie together at the left, their intervals overlapping, nearer to the random ranker than to popularity, whose dashed line is at the right edge of each panel. The item mean and the damped bias lie just left of that line."}}
+# %% mystnb={"figure": {"caption": "Table 5 as a figure, published track. Dots: ours, with one small dot for each seed and the 95 % interval of their mean. Diamonds: floors, in which nothing is random. Dashed: what popularity alone scores. The paper's values are on other rows and not drawn.", "name": "fig-tanp-table5"}, "image": {"alt": "Dot plot with one row for each method and three panels, P@5, NDCG@10 and P@10 in per cent. The four trained rows lie together at the left, their intervals overlapping, nearer to the random ranker than to popularity, whose dashed line is at the right edge of each panel. The item mean and the damped bias lie just left of that line."}}
 page.dots("published", metrics=("P@5", "NDCG@10", "P@10"))
 
 # %% [markdown]
