@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+# Sums split over threads end in other digits. The workers of a run have one thread each, so have the tests;
+# this stands before anything imports torch.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip the tests marked `realdata` when METAREC_DATA is unset."""
