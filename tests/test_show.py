@@ -21,7 +21,7 @@ from metarec.runs.plan import Row, TableSpec
 from metarec.runs.records import Record
 from metarec.runs.store import Store
 from metarec.show import curves, dots, header, html, pairs, style
-from metarec.show.page import Page
+from metarec.show.page import PLANTED, Page
 from metarec.show.table import build, collapsed, paper_values
 from metarec.show.words import ABOVE, BELOW, NEAR, NOT_COMPARABLE, NOT_RUN, UNCERTAIN
 from metarec.stats.intervals import Interval
@@ -296,6 +296,13 @@ def test_a_page_quotes_its_numbers_and_knows_what_it_lacks(store: Store) -> None
         page.table("published", "Lastfm")
     with pytest.raises(ValueError, match=r"has no 'tanp\.other'; it has tanp\.made"):
         page.of("tanp.other")
+
+
+@pytest.mark.parametrize("profile", ["quick", "full"])
+def test_the_box_of_a_quick_run_says_that_it_is_one(profile: str, store: Store) -> None:
+    records = [replace(r, profile=profile) for r in made(store)]
+    page = Page("tanp/made", (SPEC,), {SPEC.name: records}, store)
+    assert (PLANTED in str(page.short("TaNP wins."))) == (profile == "quick")
 
 
 def test_a_records_older_version_is_named_and_a_current_one_is_current(store: Store) -> None:

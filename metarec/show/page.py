@@ -26,6 +26,8 @@ from metarec.show import dots as dots_
 from metarec.show.table import Table, build
 from metarec.show.words import FAILS, HOLDS, VERDICTS
 
+PLANTED = "This is a quick run on planted data: its numbers do not bear on the sentences that follow."
+
 
 @dataclass(frozen=True, eq=False)
 class Page:
@@ -118,8 +120,12 @@ class Page:
         return html.Html(html.fold("Runs, commit, versions, device, libraries", found.html), found.text)
 
     def short(self, *sentences: str) -> html.Html:
-        """The box at the head of the page; a count of its claims' words ends it."""
-        told = [*sentences, self.counted()]
+        """The box at the head of the page; a count of its claims' words ends it.
+
+        Sentences are written for the runs that are recorded, and a first one says so on planted data.
+        """
+        quick = any(r.profile == "quick" for records in self.given.values() for r in records)
+        told = [*([PLANTED] if quick else []), *sentences, self.counted()]
         return html.Html(html.short(told), " ".join(told))
 
     def say(self, *sentences: str) -> html.Html:
@@ -135,7 +141,7 @@ class Page:
         parts = []
         for track, own in frame.groupby("track", sort=False):
             whole = own.drop_duplicates("claim")
-            words = {w: int((whole["here"] == w).sum()) for w in VERDICTS}
+            words = {w: int((whole["counted"] == w).sum()) for w in VERDICTS}
             told = ", ".join(f"{n} {_plural(w, n)}" for w, n in words.items() if n)
             n = len(whole)
             parts.append(f"on the {track} track, of {n} claim{'s' * (n > 1)}: {told}")
