@@ -9,6 +9,7 @@ from metarec.claims.ledger import Claim
 from metarec.claims.rules import inside
 from metarec.papers.pnmta.counted import encoder_counts, exponent, predictor_counts, step_times
 from metarec.papers.pnmta.places import TABLE45
+from metarec.papers.pnmta.step_times import LIMIT
 
 COSTS: tuple[Claim, ...] = (
     Claim(
@@ -81,12 +82,12 @@ COSTS: tuple[Claim, ...] = (
         ("pnmta/table45-modulator-costs",),
         (
             "Step-time ratio PNMTA / MAML-PT in meta-training, same device. Holds if its 95 % interval is "
-            "below 1.25; does not hold if above 1.25; otherwise noise."
+            f"below {LIMIT}; does not hold if above {LIMIT}; otherwise noise."
         ),
         "not in a table",
         TABLE45,
         step_times("PNMTA", base="MAML-PT"),
-        partial(inside, high=1.25),
+        partial(inside, high=LIMIT),
         told,
     ),
 )
