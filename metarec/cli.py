@@ -66,6 +66,9 @@ def add_show(commands: Any) -> None:
     """`metarec show TABLE`: what its records say, means over seeds."""
     p = commands.add_parser("show", help="print what the records of a table or figure say")
     p.add_argument("table", help="its name, e.g. tanp.table4")
+    p.add_argument(
+        "--profile", choices=("quick", "full"), default="full", help="quick: what a quick run recorded"
+    )
     p.add_argument("--track", choices=("published", "sound", "both"), default="both")
     p.add_argument("--metrics", help="comma-separated names (default: the first nine)")
     _add_results(p)
@@ -82,17 +85,14 @@ def add_cite(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Do a table; exit status 0, or 130 when interrupted (what is done is recorded)."""
     from metarec.papers import spec, specs
-    from metarec.runs.execute import Only, execute, results_root
+    from metarec.runs.execute import Only, execute
     from metarec.runs.store import Store
 
     if args.table is None:
         for name, one in specs().items():
             print(f"{name:20} {one.title}")
         return 0
-    home = results_root()
-    root = (
-        args.results or (home.parent / ".cache" / "quick" if args.profile == "quick" else home)
-    ).absolute()
+    root = _root(args)
     done = execute(
         spec(args.table),
         profile=args.profile,
@@ -116,17 +116,19 @@ def run(args: argparse.Namespace) -> int:
 def show(args: argparse.Namespace) -> int:
     """Print mean and sample standard deviation over seeds of each row."""
     from metarec.papers import spec
-    from metarec.runs.execute import results_root, tracks_of
+    from metarec.runs.execute import tracks_of
     from metarec.runs.measured import Request
     from metarec.runs.store import Store
     from metarec.show.text import means
 
     asked = spec(args.table)
-    store = Store((args.results or results_root()).absolute())
-    records = asked.records(Request("full", tracks_of(asked, args.track), MOST_SEEDS, store))
+    store = Store(_root(args))
+    records = asked.records(Request(args.profile, tracks_of(asked, args.track), MOST_SEEDS, store))
     if not records:
+        words = "--profile quick " * (args.profile == "quick")
         raise MetarecError(
-            f"no records of {args.table} under {store.root}; run `metarec run {args.table}` first."
+            f"no records of {args.table} in the {args.profile} profile under {store.root}; run `metarec run "
+            f"{words}{args.table}` first."
         )
     print(means(asked.title, records, args.metrics.split(",") if args.metrics else None))
     return 0
@@ -157,6 +159,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("Interrupted; nothing is left half-written.", file=sys.stderr)
         return 130
+
+
+def _root(args: argparse.Namespace) -> Path:
+    """The folder of the records: the one named, else that of the profile."""
+    from metarec.runs.execute import results_root
+
+    home = results_root()
+    named: Path | None = args.results
+    return (named or (home.parent / ".cache" / "quick" if args.profile == "quick" else home)).absolute()
 
 
 def _add_results(p: argparse.ArgumentParser) -> None:

@@ -3,14 +3,16 @@
     python tests/golden.py        # store them anew, after a version was bumped
 
 A Record carries the versions it was made with. If a change of code moves a golden number, the version of what
-moved has to be bumped, or old Records would pass for new ones.
+moved has to be bumped, or old Records would pass for new ones. So it is with the default of an option: a run
+finds its Record by the options that differ from their defaults.
 """
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ from metarec.training.selection import Selection
 from metarec.training.trainer import train
 
 STORED = Path(__file__).parent / "golden.json"
+DEFAULT = "default of "
 TOLERANCE = 1e-6  # relative: what another processor keeps of float64 after a few steps
 # Seconds for each: small sizes, two epochs, steps large enough to leave a mark.
 SMALL: dict[str, Any] = {
@@ -71,8 +74,8 @@ def splits(rule: str = "cold-start", kind: str = "explicit") -> Splits:
     return make_episodes(synthetic(kind=kind), rule, **RULES[rule])
 
 
-def method_numbers(case: str) -> dict[str, float]:
-    """Loss terms by epoch, and metrics, of one case: float64, one thread, seed 0."""
+def method_numbers(case: str) -> dict[str, Any]:
+    """Loss terms by epoch, metrics and defaults of one case: float64, one thread, seed 0."""
     model, given = CASES[case]
     episodes = splits("cold-start", "implicit" if given.get("likelihood") == "bce" else "explicit")
     known = {f.name for f in fields(class_of(model).Options)}
@@ -102,7 +105,12 @@ def method_numbers(case: str) -> dict[str, float]:
     batch = test.all()
     for name, values in metrics.evaluate(scores, batch.query_labels, batch.query.mask, "pnmta").items():
         found[name] = float(values.nanmean())
-    return found
+    return found if case in VARIANTS else {**found, **defaults(asdict(class_of(model).Options()))}
+
+
+def defaults(options: dict[str, Any]) -> dict[str, str]:
+    """The default of each option, as an entry keeps it."""
+    return {f"{DEFAULT}{name}": repr(value) for name, value in options.items()}
 
 
 def metric_numbers(name: str) -> dict[str, float]:
@@ -117,8 +125,10 @@ def metric_numbers(name: str) -> dict[str, float]:
 
 
 def rule_numbers(rule: str) -> dict[str, str]:
-    """The digest of the split that a rule makes of planted ratings."""
-    return {"split": splits(rule).split_id}
+    """The digest of the split that a rule makes of planted ratings, and the defaults of the rule."""
+    known = inspect.signature(EPISODE_RULES[rule]).parameters.values()
+    options = {p.name: p.default for p in known if p.default is not p.empty}
+    return {"split": splits(rule).split_id, **defaults(options)}
 
 
 def measure(name: str) -> dict[str, Any]:
@@ -143,26 +153,41 @@ def present(name: str) -> dict[str, int]:
 
 
 def moved(name: str, stored: dict[str, Any], numbers: dict[str, Any]) -> str:
-    """What moved and which version to bump, as a sentence; empty if the entry holds."""
+    """What moved and which version to bump, as a sentence; empty if the entry holds.
+
+    An option that is new, or no more, moves nothing by itself.
+    """
+    before = stored["numbers"]
     apart = [
-        k for k in {**stored["numbers"], **numbers} if not _close(stored["numbers"].get(k), numbers.get(k))
+        k
+        for k in {**before, **numbers}
+        if not _close(before.get(k), numbers.get(k))
+        and not (k.startswith(DEFAULT) and not (k in before and k in numbers))
     ]
     if not apart:
         return ""
     first = apart[0]
-    what = f"{name}: {first} is {numbers.get(first)}, stored {stored['numbers'].get(first)}"
+    what = f"{name}: {first} is {numbers.get(first)}, stored {before.get(first)}"
     if stored["versions"] != present(name):
         return f"{what}; its version was bumped, so store the new numbers: python tests/golden.py"
     kind, _, case = name.partition(" ")
-    where = (
-        f"`version` of the class behind {CASES[case][0]!r} in metarec/methods"
-        if kind == "method"
-        else (f"{name!r} in MOVED, metarec/runs/versions.py")
-    )
+    if kind == "method":
+        cls = class_of(CASES[case][0])
+        where = f"write `version = {cls.version + 1}` in the class {cls.__name__}, {_file(cls)}"
+    else:
+        where = _in_moved(name)
     return (
-        f"{what}; if the change is meant, bump {where} (or 'trainer', if every method moved), "
+        f"{what}; if the change is meant, {where} (if every method moved: {_in_moved(versions.TRAINER)}), "
         "then run python tests/golden.py"
     )
+
+
+def _in_moved(name: str) -> str:
+    return f"set {name!r} to {versions.of_names([name])[name] + 1} in MOVED, metarec/runs/versions.py"
+
+
+def _file(cls: type[Any]) -> str:
+    return f"{cls.__module__.replace('.', '/')}.py"
 
 
 def _close(a: Any, b: Any) -> bool:
@@ -186,9 +211,12 @@ def store() -> list[str]:
     kept, refused = load(), []
     for name in names():
         numbers = measure(name)
-        if name in kept and moved(name, kept[name], numbers) and kept[name]["versions"] == present(name):
-            refused.append(moved(name, kept[name], numbers))
-            continue
+        if name in kept and kept[name]["versions"] == present(name):
+            if told := moved(name, kept[name], numbers):
+                refused.append(told)
+                continue
+            before = kept[name]["numbers"]  # the last digits may be another processor's
+            numbers = {k: before.get(k, v) for k, v in numbers.items()}
         kept[name] = {"versions": present(name), "numbers": numbers}
     plain = {
         name: {**kept[name], "numbers": {k: None if v != v else v for k, v in kept[name]["numbers"].items()}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import golden
@@ -33,7 +34,28 @@ def test_a_constant_in_a_loss_fails_and_names_the_version_to_bump(monkeypatch: p
 
     monkeypatch.setattr(tanp, "kl_gaussian", slipped)
     told = golden.moved("method tanp", STORED["method tanp"], golden.measure("method tanp"))
-    assert "bump `version` of the class behind 'tanp'" in told
+    assert f"write `version = {TaNP.version + 1}` in the class TaNP, metarec/methods/tanp.py" in told
+
+
+@pytest.mark.parametrize(("name", "option"), [("method tanp", "epochs"), ("rule tanp", "max_length")])
+def test_a_default_that_moves_fails_and_an_option_that_is_new_does_not(name: str, option: str) -> None:
+    entry, default = STORED[name], f"{golden.DEFAULT}{option}"
+    told = golden.moved(name, entry, {**entry["numbers"], default: "7"})
+    assert f"{option} is 7, stored {entry['numbers'][default]}; if the change is meant" in told
+    assert golden.moved(name, entry, {**entry["numbers"], f"{golden.DEFAULT}new": "1"}) == ""
+
+
+def test_storing_keeps_what_holds_to_the_last_digit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    name = "metrics pnmta"
+    monkeypatch.setattr(golden, "STORED", tmp_path / "golden.json")
+    monkeypatch.setattr(golden, "names", lambda: [name])
+    monkeypatch.setattr(golden, "measure", lambda _: {"loss": 1.0})
+    assert golden.store() == []
+    kept = golden.STORED.read_bytes()
+    monkeypatch.setattr(golden, "measure", lambda _: {"loss": 1.0 + 1e-9})
+    assert golden.store() == [] and golden.STORED.read_bytes() == kept
+    monkeypatch.setattr(golden, "measure", lambda _: {"loss": 2.0})
+    assert len(golden.store()) == 1 and golden.STORED.read_bytes() == kept
 
 
 def test_a_bumped_version_asks_for_new_numbers_and_makes_records_older(

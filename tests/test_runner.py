@@ -532,6 +532,11 @@ def test_run_says_what_it_trained_and_what_was_there(
     for said in ("1 trained, 0 already recorded", "0 trained, 1 already recorded"):
         assert main(words) == 0
         assert said in capsys.readouterr().out
+    shown = ["show", "tanp.table4", "--results", str(tmp_path)]
+    assert main([*shown, "--profile", "quick"]) == 0
+    assert "Popularity" in capsys.readouterr().out
+    assert main(shown) == 2
+    assert "no records of tanp.table4 in the full profile" in capsys.readouterr().err
 
 
 def test_an_unknown_data_set_is_one_sentence() -> None:

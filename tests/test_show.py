@@ -98,6 +98,12 @@ def test_table_shows_one_form_of_the_metrics_at_a_time(store: Store) -> None:
     assert table.wide().loc["MeLU", ("Last.FM", "P@5")] == pytest.approx(40, abs=0.5)
 
 
+def test_a_table_of_our_own_has_no_number_of_a_paper(store: Store) -> None:
+    frame = build(replace(SPEC, reference=""), made(store), store, track="published").frame
+    assert frame["paper"].isna().all() and frame["ours"].notna().any()
+    assert not {NEAR, BELOW, ABOVE, UNCERTAIN, NOT_COMPARABLE} & set(frame["verdict"])
+
+
 def test_planted_data_is_not_compared(store: Store) -> None:
     table = build(SPEC, made(store, dataset="synthetic-implicit"), store, track="published")
     assert set(table.frame["verdict"]) == {"", "not comparable", "not run"}

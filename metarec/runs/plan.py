@@ -112,13 +112,13 @@ def _one_point(row: Row) -> Sequence[Point]:
 class TableSpec:
     """A table, or a figure that varies something.
 
-    `name` is `paper.what`; `reference` the transcribed table in `reference/paper_tables`. `base` holds, by
-    track, the options that every row starts from; a row's own come over them, then what its search chose,
-    then `quick` in the quick profile. `points` gives what a figure varies, row by row, of which the quick
-    profile takes the first `quick_points`; `quick_rows` keeps some rows there. `prefix` is, by track, that of
-    the metrics in Records. `pairs` are tested against each other, `same` names pairs that rank alike by
-    construction, with the reason; `shown` names the columns shown by default. `reads` gives the paper's name
-    of a metric where it is another.
+    `name` is `paper.what`; `reference` the transcribed table in `reference/paper_tables`, none for a table of
+    our own. `base` holds, by track, the options that every row starts from; a row's own come over them, then
+    what its search chose, then `quick` in the quick profile. `points` gives what a figure varies, row by row,
+    of which the quick profile takes the first `quick_points`; `quick_rows` keeps some rows there. `prefix`
+    is, by track, that of the metrics in Records. `pairs` are tested against each other, `same` names pairs
+    that rank alike by construction, with the reason; `shown` names the columns shown by default. `reads`
+    gives the paper's name of a metric where it is another.
     """
 
     name: str

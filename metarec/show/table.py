@@ -66,7 +66,12 @@ class Table(html.Html):
 
 
 def paper_values(name: str) -> pd.DataFrame:
-    """The paper's numbers of one table and the `decimals` printed; `RecordError` if there is none."""
+    """The paper's numbers of one table and the `decimals` printed; none for a table of our own (`""`).
+
+    Raises `RecordError` if no table of that name was transcribed.
+    """
+    if not name:
+        return pd.DataFrame(columns=["dataset", "setting", "method", "metric", "value", "decimals"])
     path = REFERENCE / "paper_tables" / f"{name}.csv"
     if not path.exists():
         raise RecordError(f"{path} is missing: there is no transcribed table {name!r}.")
