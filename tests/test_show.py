@@ -296,7 +296,11 @@ def test_a_page_quotes_its_numbers_and_knows_what_it_lacks(store: Store) -> None
     assert page.number(tanp.FILM, "P@5", "published", value="paper") == "76.06"
     ours = page.value(tanp.FILM, "P@5", "published")
     assert page.number(tanp.FILM, "P@5", "published") == html.number(ours, 2)
-    assert page.number(tanp.FILM, "P@5", "sound") == page.number("MeLU", "P@9", "published") == "–"
+    assert page.number(tanp.FILM, "P@5", "sound") == "–"
+    with pytest.raises(ValueError, match=r"has no column 'P@9'; it has P@5"):
+        page.number(tanp.FILM, "P@9", "published")
+    with pytest.raises(ValueError, match="has no row 'TaNB'"):
+        page.number("TaNB", "P@5", "published")
     assert page.lacks("published") is None and page.lacks("sound") is not None
     with pytest.raises(ValueError, match=r"has no data set 'Lastfm'; it has Last\.FM"):
         page.table("published", "Lastfm")

@@ -157,7 +157,15 @@ class Page:
         return "–" if found != found else html.number(found, self._spec(dataset).decimals)
 
     def value(self, label: str, metric: str, track: str, dataset: str = "", *, value: str = "ours") -> float:
-        """The same as a number; nan where there is none."""
+        """The same as a number; nan where there is none.
+
+        Raises `RecordError` if the spec has no such row, `ProtocolError` if it has no such column.
+        """
+        spec = self._spec(dataset)
+        spec.row(label)
+        known = list(dict.fromkeys(m for b in spec.blocks for m in b.metrics))
+        if metric not in known:
+            raise ProtocolError(f"{spec.name} has no column {metric!r}; it has {', '.join(known)}.")
         table = self.table(track, dataset)
         if not isinstance(table, Table):
             return float("nan")
