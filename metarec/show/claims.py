@@ -32,7 +32,9 @@ def claims_of(notebook: str, claims: Iterable[Claim]) -> list[Claim]:
     """The claims that name a notebook (`"tanp/table4-lastfm"`) among those that decide them."""
     named = [c for c in claims if notebook in c.decided_by]
     if not named:
-        raise RecordError(f"no claim is decided by {notebook!r}; check the name in metarec/papers.")
+        raise RecordError(
+            f"no claim names {notebook!r} among the pages that decide it; name it there, or show no claims."
+        )
     return named
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from metarec.claims.evidence import Unit
-from metarec.errors import RecordError
+from metarec.errors import ProtocolError, RecordError
 from metarec.runs.plan import TableSpec
 from metarec.runs.records import Record
 from metarec.runs.store import Store
@@ -27,6 +27,8 @@ def table(
     `frame` is that of `tests.pairwise`. Pairs without records of both methods are named in a note. `title`
     ends the caption in place of the form of the metrics.
     """
+    if not spec.pairs:
+        raise ProtocolError(f"{spec.name} names no pairs to test; give it `pairs`.")
     own = [r for r in emptied(records) if r.track == track]
     if not own:
         raise RecordError(f"no record of the {track} track of {spec.name}; run it first.")
