@@ -359,7 +359,7 @@ def test_every_claim_of_the_tables_is_decided_where_its_records_are(
 
 def test_a_page_that_decides_nothing_is_an_error(store: Store) -> None:
     records = add_seeds(store, FILM, {"P@5": 0.0})
-    with pytest.raises(RecordError, match="no claim is decided by 'tanp/nowhere'"):
+    with pytest.raises(RecordError, match="no claim names 'tanp/nowhere'"):
         claims_table("tanp/nowhere", {TABLE4.name: records}, store)
 
 
