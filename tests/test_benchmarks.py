@@ -154,6 +154,7 @@ def test_a_part_that_fails_loses_none_before_it(
 def test_every_part_writes_rows_and_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On the first case and on two sizes; the others differ from it in their models only."""
     monkeypatch.setattr("benchmarks.__main__.TINY", replace(TINY, seeds=(2,)))
+    monkeypatch.setattr(machine, "_turn", machine.seconds)  # one call each, however short
     for module in (sizes, anatomy):
         monkeypatch.setattr(module, "cases", lambda: CASES[:1])
     path = main(["--device", "cpu", "--threads", "1", "--tiny", "--out", str(tmp_path)])

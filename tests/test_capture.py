@@ -106,12 +106,12 @@ def trained(name: str, replicas: int, capture: bool) -> tuple[Stack, list[Terms]
     generators = [Generator().manual_seed(seed) for seed in range(replicas)]
     history, replays = [], 0
     for index, full in enumerate(stack.skeleton.stages()):
-        stage = replace(full, batch=8 if full.unit == "tasks" else 64)
+        stage = replace(full, batch=16 if full.unit == "tasks" else 128)
         feed = Feed([SPLITS], stack, generators, CPU, torch.float64, full=stage.rows == "full", round_to=64)
         stepper = Stepper(stack, feed, stage, CPU)
         if capture:
             stepper.stream = SimpleNamespace(device=CPU, wait_stream=lambda other: None)  # type: ignore[assignment]
-        steps = [step for number in range(3) for step in feed.epoch(stage, index, number)]
+        steps = [step for number in range(2) for step in feed.epoch(stage, index, number)]
         history += [stepper(*step) for step in steps]
         replays += sum(captured.graph.replays for captured in stepper.graphs.values())
     return stack, history, replays

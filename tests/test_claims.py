@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -408,12 +406,3 @@ def test_the_list_of_all_claims_leads_to_the_page_that_decides(
         PENDING: 1,
     }
     assert "Made, published track" in counted.html
-
-
-def test_claims_load_nothing_that_trains() -> None:
-    code = (
-        "import sys, metarec.stats.tests, metarec.claims.ledger, metarec.show.claims\n"
-        "bad = {'sklearn', 'metarec.training.trainer', 'metarec.training.feed', 'metarec.runs.runner'}\n"
-        "assert not bad & set(sys.modules), bad & set(sys.modules)"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)

@@ -100,7 +100,7 @@ def nan_mean(
         return np.asarray(total / there.sum(axis, keepdims=keepdims))
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=4)
 def _weights(seeds: int, tasks: int, nested: bool) -> list[tuple[np.ndarray, np.ndarray]]:
     """For each seed: which draws take it (once for each time), and how often each user then counts.
 
