@@ -52,7 +52,7 @@ def run_all(
     work = partial(_work, root=store.root, device=pick_device(device), scratch=scratch)
     tables = Tables()
     jobs = min(jobs, len(groups))
-    silent = _silent(quiet) or not runs
+    silent = _silent(quiet) or not todo
     bar = tqdm(total=len(todo), desc="runs", unit="run", file=sys.stderr, disable=silent, mininterval=1.0)
     bar.set_postfix_str(f"{kept} already recorded")
     failed: list[str] = []
