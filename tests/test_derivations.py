@@ -10,15 +10,16 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import derivation_page as page
 import matplotlib as mpl
 import pytest
 import torch
+from changed_module import changed
+from derivation_page import Cell, Edit
 from wrong_edits import WRONG
 
-from metarec.derivations import check, page, verdict
-from metarec.derivations.changed import changed
+from metarec.derivations import check, verdict
 from metarec.derivations.check import CheckFailed
-from metarec.derivations.page import Cell, Edit
 
 PAGES = sorted(
     path.relative_to(page.ROOT).as_posix()

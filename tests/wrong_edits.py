@@ -7,7 +7,7 @@ check on the page.
 
 from __future__ import annotations
 
-from metarec.derivations.page import Edit
+from derivation_page import Edit
 
 ELBO = "metarec/derivations/elbo.py"
 SOLVED = "metarec/derivations/linear_gaussian.py"

@@ -223,19 +223,6 @@ def _seeds(ground: Ground, n: int) -> tuple[str, ...]:
     return ((more,) if absent else ()) + ((left_out,) if lost > 0 else ())
 
 
-def table_of(
-    claims: Sequence[Claim], findings: Mapping[str, Mapping[str, Finding]], track: str
-) -> pd.DataFrame:
-    """One tidy frame of every comparison behind the findings: as `claims.cells`, with `claim` and `track`."""
-    frames = [
-        one.frame.drop(columns="draws").assign(claim=c.id, track=track)
-        for c in claims
-        for name, one in findings.get(c.id, {}).items()
-        if name and len(one.frame)
-    ]
-    return joined(frames)
-
-
 def words(books: Iterable[Paper]) -> pd.DataFrame:
     """The words of every claim, a row each, as `reference/claims.csv` keeps them."""
     columns = ("where", "claim", "kind", "decided_by", "rule", "own_table_check")

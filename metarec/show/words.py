@@ -16,7 +16,6 @@ UNTESTABLE, PENDING = "not testable here", "not run yet"
 VERDICTS = (HOLDS, FAILS, NOISE, UNTESTABLE, PENDING)
 ABOVE, BELOW, NEAR, UNCERTAIN = "above", "below", "near", "too uncertain to say"
 NOT_COMPARABLE, NOT_RUN = "not comparable", "not run"
-BESIDE_PAPER = (ABOVE, BELOW, NEAR, UNCERTAIN, NOT_COMPARABLE, NOT_RUN)
 STAND_IN = "on a stand-in"
 REACHED, MISSED = "reached", "missed"
 PAGE = "book:reading"
