@@ -20,6 +20,7 @@ OTHER_READINGS: Mapping[str, str] = {"pooled:RMSE": "RMSE", "NDCG-exp@3": "NDCG@
 
 RANDOM, POPULARITY, GLOBAL_MEAN, ITEM_MEAN = "Random ranker", "Popularity", "Global mean", "Item mean"
 BIAS, ORACLE = "Damped user + item bias", "Oracle"
+BASELINES = "Baselines of the paper"  # the heading of their rows
 PNMTA, FULL, NO_PT, MAML_PT = "PNMTA", "PNMTA (Full-PT)", "PNMTA (w/o PT)", "MAML-PT"
 EIGHT = ("MeLU", "MetaCS-DNN", "s2Meta", "MetaEmb", "MetaHIN", "MAMO", "TaNP", "PAML")
 ENCODERS = ("E", "Eb", "C", "Cb", "S", "SS", "none", "Fix")
@@ -76,7 +77,7 @@ def _baselines() -> tuple[Row, ...]:
         "MAMO": "mamo",
         "PAML": "paml",
     }
-    section = "Baselines of the paper"
+    section = BASELINES
     rows = {
         k: Row(k, m, _THEIRS if m else {}, SEARCH if m else None, tuned=BOTH, section=section)
         for k, m in models.items()
