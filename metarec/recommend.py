@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from metarec import metrics
-from metarec.data import Ratings, Schema
+from metarec.data import Ratings
 from metarec.errors import MetarecError, ProtocolError
-from metarec.methods import Method, initialised, make
+from metarec.methods import Method, initialised, make, schema_for
 from metarec.tasks import Episodes, EpisodeTensors, Query, Splits, Support, make_episodes
 from metarec.training.device import pick_device
 from metarec.training.selection import Selection
@@ -42,12 +42,14 @@ class Recommender:
     history: list[dict[str, Any]]
     device: torch.device
     dtype: torch.dtype
+    strangers: bool = False
 
     def recommend(self, plays: Mapping[Any, float], k: int = 10, *, user: Any = None) -> pd.DataFrame:
         """The `k` best items (raw ids, best first) that are not among `plays`, with their scores.
 
         `plays` maps raw item ids to labels, as they stand in the table. Identity and fields are those of
-        `user`, a raw id; by default of the first person who is in no training task, whose embedding is as
+        `user`, a raw id; by default of a stranger, of whom nothing else is known. A model learned without
+        strangers (`hide=0`) takes the first person who is in no training task, whose embedding is as
         untrained as any newcomer's. Raises `MetarecError` for an item, label or user that the table does
         not know, for a `k` below 1, and if training has diverged.
         """
@@ -108,6 +110,8 @@ class Recommender:
         )
 
     def _user(self, user: Any) -> int:
+        if user is None and self.strangers:
+            return int(self.ratings.n_users)
         if user is None:
             free = np.setdiff1d(np.arange(self.ratings.n_users), self.splits.train.task)
             if not len(free):
@@ -125,6 +129,7 @@ def learn(
     *,
     splits: Splits | None = None,
     seed: int = 0,
+    hide: float = 0.02,
     device: str = "auto",
     dtype: torch.dtype = torch.float32,
     progress: Progress | None = None,
@@ -132,10 +137,11 @@ def learn(
 ) -> Recommender:
     """Train one method on one table and keep its last epoch.
 
-    `splits` defaults to TaNP's rule with supports of 20. `options` are the method's. `device="auto"` is the
-    GPU when there is one. Warns where the method's scores hang on which items are asked for (`Recommender`).
-    Raises `ProtocolError` for an unknown model, option or device, for the oracle, and for a table too small
-    to be split.
+    `splits` defaults to TaNP's rule with supports of 20. `hide` is the share of users and items in whose
+    place training sees a stranger: a newcomer is one (`metarec.data.Schema.knowing`). `options` are the
+    method's. `device="auto"` is the GPU when there is one. Warns where the method's scores hang on which
+    items are asked for (`Recommender`). Raises `ProtocolError` for an unknown model, option or device, for
+    the oracle, and for a table too small to be split.
     """
     if model == "oracle":
         raise ProtocolError(
@@ -143,16 +149,20 @@ def learn(
         )
     place = pick_device(device)
     splits = splits if splits is not None else make_episodes(ratings, "tanp")
+    schema = schema_for(model, splits, hide, **options)
     with initialised(seed):
-        method = make(model, Schema.of(ratings), **options)
+        method = make(model, schema, **options)
     if mend := method.pools_query():
         warnings.warn(
             f"{model} pools over all items it is asked for, so its scores hang on the catalogue; pass "
             f"{mend} for scores that do not.",
             stacklevel=2,
         )
-    trained = train([method], splits, [seed], Selection("last"), device=place, dtype=dtype, progress=progress)
-    return Recommender(trained.stack.method(0), ratings, splits, trained.history[0], place, dtype)
+    hide = hide if method.stages() else 0.0
+    trained = train(
+        [method], splits, [seed], Selection("last"), device=place, dtype=dtype, hide=hide, progress=progress
+    )
+    return Recommender(trained.stack.method(0), ratings, splits, trained.history[0], place, dtype, hide > 0)
 
 
 def taste_hits(

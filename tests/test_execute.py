@@ -166,5 +166,5 @@ def test_missing_data_are_said_once_and_only_if_something_is_to_be_done(
     said = capsys.readouterr().err
     assert said.startswith("lastfm-tanp: ") and "metarec data fetch lastfm-tanp" in said
     assert said.count("\n") == 1
-    done = execute(TABLE4, store=Store(results_root()), quiet=True)
+    done = execute(TABLE4, track="published", store=Store(results_root()), quiet=True)
     assert done.made == 0 and done.there == len(done.records) > 0

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -32,10 +32,11 @@ from metarec.runs.backends import spread
 from metarec.runs.checks import check_data, check_workers
 from metarec.runs.execute import Only, obtain
 from metarec.runs.measured import Request
-from metarec.runs.plan import Row, Search, TableSpec
+from metarec.runs.plan import Row, TableSpec
 from metarec.runs.protocol import Protocol, Run
 from metarec.runs.records import Record
 from metarec.runs.runner import missing, pack, run_all
+from metarec.runs.search import Search
 from metarec.runs.store import Store
 from metarec.training.selection import Selection
 from metarec.training.trainer import train
@@ -279,64 +280,128 @@ def test_a_search_comes_first_only_where_its_outcome_is_used(tmp_path: Path) -> 
     assert pnmta.PNMTA not in {run.label for run in tuned}
 
 
+TRIED = Search({"lr": (0.1, 0.4)}, {"lr": 0.2}, (2, 6), maximise=False, n=6, finalists=2)
 TRIAL = TableSpec(
     "pnmta.trial",
     "A trial",
     (pnmta.MOVIELENS,),
     (
-        Row("M", "melu", {"epochs": 1}, Search(({"lr": 0.1}, {"lr": 0.2}), (0, 1), maximise=False)),
+        Row("M", "melu", {"epochs": 1}, search=TRIED, tuned=("published", "sound")),
         Row("M, its search", "melu", {"epochs": 2}, searched_as="M"),
     ),
 )
 
 
-def answer(store: Store, run: Run, valid: float, test: float = 0.0) -> None:
-    """A record of a search run as if it had been trained."""
+def answer(store: Store, run: Run, valid: float, last: float | None = None, test: float = 0.0) -> None:
+    """A record of a search run as if it had been trained: its score at the kept and at the last epoch."""
     place = run.protocol
     made = Record(
         run.paper, place.track, place.dataset, run.model, {}, run.seed, {"MAE": test}, config=run.config
     )
-    store.add(replace(made, extra={"valid": valid}))
+    curve = {"valid": {place.selection.metric: [valid, valid if last is None else last]}}
+    store.add(replace(made, extra={"valid": valid, "curve": curve}))
+
+
+def searched(one: TableSpec, store: Store, valid: Callable[[Run], float], **more: Any) -> list[Run]:
+    """Both rounds of the searches of a table, answered by `valid`; the runs of all."""
+    asked = Request("full", ("published", "sound"), 1, store)
+    for _ in range(2):  # the second round follows from the first
+        for run in one.search_runs(asked):
+            answer(store, run, valid(run), **more)
+    return one.search_runs(asked)
+
+
+def test_a_search_tries_every_point_shortly_and_the_best_in_full(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    asked = Request("full", ("sound",), 1, store)
+    first = TRIAL.search_runs(asked)
+    assert [run.options["lr"] for run in first] == [p["lr"] for p in TRIED.points]
+    assert {(run.seed, run.options["epochs"]) for run in first} == {(0, 2)}
+    for run in first:
+        answer(store, run, run.options["lr"])
+    finals = TRIAL.search_runs(asked)[len(first) :]
+    least = sorted(p["lr"] for p in TRIED.points)[:2]
+    assert {(r.options["lr"], r.seed, r.options["epochs"]) for r in finals} == {
+        (lr, seed, 6) for lr in least for seed in (0, 1)
+    }
+    assert {r.protocol.rule_options["searching"] for r in (*first, *finals)} == {True}
 
 
 def test_choice_by_validation_ignores_the_test_scores(tmp_path: Path) -> None:
     block, (row, heir) = TRIAL.blocks[0], TRIAL.rows
-    search = TRIAL.search_runs(request("full", ("sound",), 1, tmp_path))
-    for values, chosen in (
-        ({0.1: (0.7, 0.6), 0.2: (0.5, 0.6)}, 0.2),
-        ({0.1: (float("nan"), 0.1), 0.2: (0.9, 0.9)}, 0.2),  # one that diverged loses
-    ):
-        store = Store(tmp_path / str(values))
-        for run in search:
-            answer(store, run, values[run.options["lr"]][run.seed], test=-run.options["lr"])
-        assert TRIAL.chosen(block, row, store) == TRIAL.chosen(block, heir, store) == {"lr": chosen}
-    with pytest.raises(RecordError, match=r"no search record for 'M' at \{'lr': 0.1\}"):
+    least, next_least = sorted(p["lr"] for p in TRIED.points)[:2]
+    store = Store(tmp_path / "told")
+    searched(TRIAL, store, lambda run: run.options["lr"], test=-1.0)
+    assert TRIAL.chosen(block, row, store) == TRIAL.chosen(block, heir, store) == {"lr": least}
+    lost = Store(tmp_path / "one lost")
+    searched(TRIAL, lost, lambda r: float("nan") if r.options["lr"] == least and r.seed else r.options["lr"])
+    assert TRIAL.chosen(block, row, lost) == {"lr": next_least}, "one that diverged loses"
+    with pytest.raises(RecordError, match=r"no search record for 'M' at .*'lr': 0.2"):
         TRIAL.chosen(block, heir, Store(tmp_path / "empty"))
-    store = Store(tmp_path / "lost")
-    for run in search:
-        answer(store, run, float("nan"))
+    every = Store(tmp_path / "all lost")
+    searched(TRIAL, every, lambda run: float("nan"))
     with pytest.raises(RecordError, match=r"every setting tried for 'M' diverged; .* lr"):
-        TRIAL.chosen(block, row, store)
+        TRIAL.chosen(block, row, every)
+
+
+def test_each_track_chooses_by_the_epoch_that_it_reports(tmp_path: Path) -> None:
+    """Of two finalists one has the better best epoch, the other the better last."""
+    block, row = TRIAL.blocks[0], TRIAL.rows[0]
+    store, least = Store(tmp_path), sorted(p["lr"] for p in TRIED.points)[:2]
+    asked = Request("full", ("published", "sound"), 1, store)
+    for _ in range(2):
+        for run in TRIAL.search_runs(asked):
+            lr = run.options["lr"]
+            answer(store, run, lr, last=9.0 if lr == least[0] else lr)
+    assert TRIAL.chosen(block, row, store, "sound") == {"lr": least[0]}
+    assert TRIAL.chosen(block, row, store, "published") == {"lr": least[1]}
 
 
 def test_a_row_of_pnmtas_table_3_trains_at_the_step_size_found_for_it(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    best = {"film": 0.1, "attention": 0.01, "none": 0.001}
-    for run in pnmta.TABLE3.search_runs(request("full", ("sound",), 1, tmp_path)):
-        answer(store, run, float(run.options.get("inner_lr") != best[run.options["predictor_modulator"]]))
-    runs = pnmta.TABLE3.runs(request("full", ("published", "sound"), 1, tmp_path))
+    best = dict(zip(("film", "attention", "none"), pnmta.SEARCH.points[1:], strict=False))
+
+    def valid(run: Run) -> float:
+        return abs(run.options["inner_lr"] - best[run.options["predictor_modulator"]]["inner_lr"])
+
+    searched(pnmta.TABLE3, store, valid)
+    runs = pnmta.TABLE3.runs(Request("full", ("published", "sound"), 1, store))
     assert len(runs) == 2 * 2 * 24
     for run in runs:
-        found = best[run.options["predictor_modulator"]]
+        found = best[run.options["predictor_modulator"]]["inner_lr"]
         assert run.options["inner_lr"] == (found if run.protocol.track == "sound" else 0.01)
+
+
+def test_a_block_shows_the_settings_before_until_all_of_its_runs_are_there(tmp_path: Path) -> None:
+    """No row of settings of now stands beside one of those before: their users may be others."""
+    store = Store(tmp_path)
+    searched(TRIAL, store, lambda run: run.options["lr"])
+    asked = Request("full", ("sound",), 2, store)
+    runs = TRIAL.runs(asked)
+
+    def made(run: Run, config: str, stood: bool) -> Record:
+        cell = [[run.table, run.label, {}]] if stood else []
+        return Record(
+            run.paper, "sound", run.protocol.dataset, run.model, {}, run.seed, {}, config=config, stood=cell
+        )
+
+    store.add_all(made(run, f"before {run.label}", True) for run in runs)
+    store.add_all(made(run, run.config, False) for run in runs[:-1])
+    shown = TRIAL.records(asked)
+    assert [r.config for r in shown] == [f"before {run.label}" for run in runs]
+    assert all(versions.older(r.versions) == ["settings 0, now 1"] for r in shown)
+    assert [r.key for r in shown] == [r.key for r in store.read("pnmta", "ml-1m/melu") if r.stood]
+    store.add(made(runs[-1], runs[-1].config, False))
+    shown = TRIAL.records(asked)
+    assert [r.config for r in shown] == [run.config for run in runs]
+    assert not any(versions.older(r.versions) for r in shown)
 
 
 def test_one_configuration_is_one_run_whoever_asks(tmp_path: Path) -> None:
     """PNMTA's default stands in Tables 2 and 3 and in Figures 4, 5 and 7, and is trained once."""
     store = Store(tmp_path)
     for one in (pnmta.TABLE2, pnmta.TABLE3):
-        for run in one.search_runs(request("full", ("published", "sound"), 1, tmp_path)):
-            answer(store, run, float(run.options != {**run.options, **pnmta.SEARCH.points[0]}))
+        searched(one, store, lambda r: float(r.options != {**r.options, **pnmta.SEARCH.points[0]}))
     asked = Request("full", ("sound",), 1, store)
 
     def default(one: TableSpec, label: str, **at: Any) -> set[str]:

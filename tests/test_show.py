@@ -19,6 +19,7 @@ from metarec.papers.tanp import tables as tanp
 from metarec.papers.tanp.users import cutoff_gaps
 from metarec.runs.plan import Row, TableSpec
 from metarec.runs.records import Record
+from metarec.runs.search import Search
 from metarec.runs.store import Store
 from metarec.show import curves, dots, header, html, pairs, style
 from metarec.show.page import PLANTED, Page
@@ -331,16 +332,22 @@ def test_stamp_and_header_say_where_numbers_come_from(store: Store) -> None:
     assert 'href="book:deviations#d1"' in header.header(records, track="published", spec=SPEC).html
 
 
-def test_tuning_lists_the_grid_and_what_was_chosen(store: Store) -> None:
-    search = [
-        add(store, "a", TWO, seed=s, options={"lr": lr, "sizes": [8, 8]}) for lr in (0.1, 0.2) for s in (0, 1)
-    ]
-    used = add(store, "a", TWO, options={"lr": 0.2, "sizes": [8, 8]})
-    spec = replace(SPEC, rows=(Row("a", "item-mean"),))
-    row = header.tuning(search, [used], spec).iloc[0]
-    assert (row["option"], row["grid"], row["seeds"], row["chosen"]) == ("lr", [0.1, 0.2], 2, [0.2])
-    told = header.header([used], track="published", search=search, spec=spec).html
-    assert "2 settings for each of 1 methods, 4 runs" in told
+def test_tuning_tells_what_was_tried_and_marks_a_choice_at_an_end(store: Store) -> None:
+    search = Search({"lr": (0.1, 0.4)}, {"lr": 0.2}, (1, 2), n=5, finalists=2)
+    spec = replace(SPEC, rows=(Row("a", "melu", search=search, tuned=("published",)),))
+    tried = sorted(p["lr"] for p in search.points)
+    inner = add(store, "a", TWO, options={"lr": tried[2]})
+    row = header.tuning([inner], spec, "published").iloc[0]
+    assert (row["option"], row["low"], row["high"], row["chosen"]) == ("lr", tried[0], tried[-1], [tried[2]])
+    assert not row["edge"] and header.tuning([inner], spec, "sound").empty
+    told = header.header([inner], track="published", spec=spec).html
+    assert (
+        "5 settings a method for 1 epochs, the best 2 for 2 with 2 seeds" in told and "(an end)" not in told
+    )
+    end = replace(inner, options={"lr": tried[-1]})
+    assert "(an end)" in header.header([end], track="published", spec=spec).html
+    before = replace(inner, versions={**inner.versions, "settings": 0})
+    assert "settings of an earlier search" in header.header([before], track="published", spec=spec).html
 
 
 def test_a_method_has_one_look_wherever_it_is_drawn() -> None:

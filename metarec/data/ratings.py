@@ -20,12 +20,14 @@ class Field:
 
     `values` is `[n]` for a single-valued field or `[n, k]` for a multi-valued one, where row `i` holds
     `counts[i]` valid entries followed by padding with -1. `vocabulary[v]` is the raw value of index `v`.
+    `unknown` is the index that stands for every value that training has not seen, where there is one.
     """
 
     name: str
     values: np.ndarray
     vocabulary: np.ndarray
     counts: np.ndarray | None = None
+    unknown: int | None = None
 
     @property
     def multi(self) -> bool:

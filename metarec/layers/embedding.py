@@ -12,7 +12,7 @@ from scipy import sparse
 from torch import Tensor, nn
 
 from metarec.data.ratings import Field
-from metarec.data.schema import Schema
+from metarec.data.schema import Schema, identities
 
 # Columns of interaction vectors in pieces: `[tasks, n, d]`, or `[tasks, 1, d]` where a task's entries agree.
 Blocks = Sequence[Tensor]
@@ -25,7 +25,7 @@ def side_fields(schema: Schema, side: str) -> tuple[Field, ...]:
     fields, n = (
         (schema.user_fields, schema.n_users) if side == "user" else (schema.item_fields, schema.n_items)
     )
-    return fields or (Field("id", np.arange(n, dtype=np.int64), np.arange(n)),)
+    return fields or ((schema.user_ids if side == "user" else schema.item_ids) or identities(n),)
 
 
 class FieldEmbedding(nn.Module):
@@ -159,10 +159,12 @@ def _side(tables: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def _start(f: Field, d: int) -> Tensor:
-    if not f.multi:
-        return torch.randn(f.size, d)
+    """A table as it starts; the row of the unknown value starts at the mean of the others, which is 0."""
     bound = 1 / math.sqrt(f.size)
-    return torch.empty(f.size, d).uniform_(-bound, bound)
+    table = torch.empty(f.size, d).uniform_(-bound, bound) if f.multi else torch.randn(f.size, d)
+    if f.unknown is not None:
+        table[f.unknown] = 0.0
+    return table
 
 
 def _shared_values(f: Field) -> np.ndarray:

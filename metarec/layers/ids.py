@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from metarec.data.ratings import Field
 from metarec.layers.rows import rows
 
 Activation = Literal["relu", "sigmoid"]
@@ -20,13 +21,20 @@ class IdEmbedding(nn.Module):
 
     `table` holds the columns of $W_1$ as rows `[n, d_hidden]`, so the product with $e$ is a row look-up.
     The paper has $\sigma$ = sigmoid and size 32; the released code has ReLU and 32 -> 16. Both layers start
-    as PyTorch's Linear on the one-hot vector would: uniform within $1/\sqrt{n}$ and $1/\sqrt{d}$.
+    as PyTorch's Linear on the one-hot vector would: uniform within $1/\sqrt{n}$ and $1/\sqrt{d}$. `ids` may
+    send several users or items to one row, that of the unknown, which starts at 0.
     """
 
-    def __init__(self, n: int, d_hidden: int, d_out: int, activation: Activation = "relu"):
+    def __init__(
+        self, n: int, d_hidden: int, d_out: int, activation: Activation = "relu", ids: Field | None = None
+    ):
         super().__init__()
         bound = 1 / math.sqrt(n)
         self.table = nn.Parameter(torch.empty(n, d_hidden).uniform_(-bound, bound))
+        self.row: Tensor | None
+        self.register_buffer("row", None if ids is None else torch.as_tensor(ids.values), persistent=False)
+        if ids is not None and ids.unknown is not None:
+            self.table.data[ids.unknown] = 0.0
         self.bias = nn.Parameter(torch.empty(d_hidden).uniform_(-bound, bound))
         self.second = nn.Linear(d_hidden, d_out)
         self.activation = activation
@@ -34,4 +42,5 @@ class IdEmbedding(nn.Module):
     def forward(self, ids: Tensor) -> Tensor:
         """`[...]` ids to `[..., d_out]`."""
         act = F.relu if self.activation == "relu" else torch.sigmoid
-        return act(self.second(act(rows(self.table, ids) + self.bias)))
+        index = ids if self.row is None else self.row[ids]
+        return act(self.second(act(rows(self.table, index) + self.bias)))

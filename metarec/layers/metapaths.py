@@ -60,6 +60,8 @@ class MetaPaths(nn.Module):
     def _link(self, index: int, f: Field) -> None:
         """Links of one field: (item, value) pairs, and how many others each item reaches through them."""
         values = f.values if f.multi else f.values[:, None]
+        if f.unknown is not None:  # two items of unknown values have nothing in common
+            values = np.where(values == f.unknown, -1, values)
         owner, slot = np.nonzero(values >= 0)
         value = values[owner, slot]
         others = np.bincount(value, minlength=f.size)[value] - 1

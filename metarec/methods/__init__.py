@@ -5,11 +5,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+import numpy as np
+
 from metarec.data.schema import Schema
 from metarec.errors import ProtocolError
 from metarec.methods.base import Method, Stage, initialised, n_parameters
+from metarec.tasks.episodes import Splits
 
-__all__ = ["METHODS", "Method", "Stage", "class_of", "initialised", "make", "n_parameters"]
+__all__ = ["METHODS", "Method", "Stage", "class_of", "initialised", "make", "n_parameters", "schema_for"]
 
 # name -> "module:class"; modules are imported when asked for.
 METHODS: dict[str, str] = {
@@ -36,6 +39,21 @@ def make(name: str, schema: Schema, **options: Any) -> Method:
     """A fresh method; `ProtocolError` for an unknown name or option."""
     method: Method = class_of(name)(schema, **options)
     return method
+
+
+def schema_for(name: str, splits: Splits, hide: float = 0.0, **options: Any) -> Schema:
+    """What a method is to be built from: the schema of the ratings, or with `hide` what training knows of it.
+
+    Known is what a stage of the method reads: the training users' ratings, or all histories. A closed-form
+    method reads no table of fields or identities and is given the data set's own schema.
+    """
+    schema, train = Schema.of(splits.train.ratings), splits.train
+    with initialised(0):
+        stages = make(name, schema, **options).stages() if hide else ()
+    if not stages:
+        return schema
+    rows = (splits.histories() if any(stage.rows == "full" for stage in stages) else train).rows
+    return schema.knowing(np.unique(train.ratings.user[rows]), np.unique(train.ratings.item[rows]))
 
 
 def class_of(name: str) -> Any:

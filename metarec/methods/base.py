@@ -84,6 +84,8 @@ class Method(nn.Module):
     `written` holds the prefixes of parameters that no optimiser moves because training writes them
     (`writes`): an external memory. As parameters they are stacked, checkpointed and selected like all others.
 
+    `penalties` names the terms that do not measure predictions.
+
     `Options` is the dataclass of what can be set. `version` is bumped by hand when a change of the method
     moves its numbers; Records carry it (`metarec.runs.versions`).
     """
@@ -92,6 +94,7 @@ class Method(nn.Module):
     version: ClassVar[int] = 1
     per_replica: tuple[str, ...] = ()
     written: tuple[str, ...] = ()
+    penalties: tuple[str, ...] = ()
     replicable: bool = True
     rates: bool = True
 
@@ -147,6 +150,15 @@ class Method(nn.Module):
         A method whose task vector pools the whole query names the option that pools one query item at a time.
         """
         return ""
+
+    def constant_loss(self, labels: Tensor) -> Tensor:
+        """What the best constant prediction of these labels would cost in training: their variance, or the
+        entropy of ones and zeros.
+        """
+        if getattr(self, "kind", "explicit") == "implicit":
+            p = labels.mean().clamp(1e-6, 1 - 1e-6)
+            return -(p * p.log() + (1 - p) * (1 - p).log())
+        return labels.var(correction=0)
 
     def describe(self, support: Support) -> dict[str, Tensor]:
         """Diagnostics of tasks given their support: scalars `[tasks]` or rows `[tasks, d]`."""

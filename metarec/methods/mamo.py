@@ -228,7 +228,7 @@ class MAMO(Method):
         """Loss of each task, `[tasks]`: squared error, cross-entropy of 0/1 labels, or of rating classes."""
         if self.options.output == "rating":
             return pointwise_loss(self.kind, output.squeeze(-1), labels, mask)
-        label = (labels - self.low).round().long().clamp(min=0).unsqueeze(-1)
+        label = (labels - self.low).round().long().clamp(0, output.shape[-1] - 1).unsqueeze(-1)
         return masked_average(-F.log_softmax(output, -1).gather(-1, label).squeeze(-1), mask)
 
     def query_loss(self, params: Params, profile: Tensor, batch: TaskBatch) -> Tensor:

@@ -107,6 +107,7 @@ class TaNP(Method):
 
     Options = TaNPOptions
     per_replica = ("cluster_weight",)
+    penalties = ("kl", "cluster")
 
     def __init__(self, schema: Schema, **options: Any):
         super().__init__()
@@ -128,7 +129,7 @@ class TaNP(Method):
         self.decoder = FiLMDecoder(widths, d_task, o.variant)
         self.decoder_out = nn.Linear(widths[-1], 1)
         self.cluster_weight: Tensor
-        self.register_buffer("cluster_weight", torch.tensor(o.cluster_weight))
+        self.register_buffer("cluster_weight", torch.tensor(o.cluster_weight, dtype=torch.float64))
 
     def stages(self) -> tuple[Stage, ...]:
         o = self.options
@@ -144,8 +145,9 @@ class TaNP(Method):
                 raise ProtocolError("TaNP: embed='content' needs user or item fields; use embed='ids'.")
             self.encoder = PairEncoder(schema, o.d_field)
             return self.encoder.d_out
-        self.item_embed = IdEmbedding(schema.n_items, *o.embed_sizes, o.embed_activation)
-        self.user_embed = IdEmbedding(schema.n_users, *o.embed_sizes, o.embed_activation)
+        sizes = (*o.embed_sizes, o.embed_activation)
+        self.item_embed = IdEmbedding(schema.n_items, *sizes, schema.item_ids)
+        self.user_embed = IdEmbedding(schema.n_users, *sizes, schema.user_ids)
         return 2 * o.embed_sizes[1]
 
     def embed(self, user: Tensor, item: Tensor) -> Blocks:

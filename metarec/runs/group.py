@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from metarec.data import Ratings, Schema
-from metarec.methods import initialised, make
+from metarec.methods import initialised, make, schema_for
 from metarec.methods.base import Method
 from metarec.methods.floors import Oracle
 from metarec.runs import origin
@@ -58,11 +58,13 @@ def alike(group: Sequence[Run], tables: Tables) -> list[list[Run]]:
     """
     if len(group) == 1:
         return [list(group)]
-    ratings = tables.ratings(group[0].protocol)
+    protocol, ratings = group[0].protocol, tables.ratings(group[0].protocol)
     if scheduled(_build(group[0], Schema.of(ratings), ratings)):
         return [[run] for run in group]
-    if not group[0].protocol.split_per_seed:
+    if not protocol.split_per_seed:
         return [list(group)]
+    if protocol.hide:  # what training knows, and so the tables of fields, are those of a split
+        return [[run] for run in group]
     found: dict[Any, list[Run]] = {}
     for run, splits in zip(group, tables.splits(group[0].protocol, group), strict=True):
         method = _build(run, Schema.of(ratings), ratings)
@@ -80,10 +82,11 @@ def run_group(
     first = runs[0]
     ratings = tables.ratings(first.protocol)
     splits = tables.splits(first.protocol, runs)
-    methods = [_build(run, Schema.of(ratings), ratings) for run in runs]
+    protocol, begun = first.protocol, time.perf_counter()
+    schema = schema_for(first.model, splits[0], protocol.hide, **first.options)
+    methods = [_build(run, schema, ratings) for run in runs]
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    protocol, begun = first.protocol, time.perf_counter()
     trained = train(
         methods,
         splits,
@@ -92,6 +95,7 @@ def run_group(
         lambda scores, data: score(protocol, scores, data),
         device=device,
         sample=protocol.sample,
+        hide=protocol.hide if methods[0].stages() else 0.0,
         checkpoint=checkpoint if methods[0].stages() else None,
     )
     earlier = max(0.0, trained.seconds - (time.perf_counter() - begun))  # before an interruption

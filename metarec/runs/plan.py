@@ -20,30 +20,24 @@ from metarec.methods import class_of
 from metarec.runs.measured import Measured, Request
 from metarec.runs.protocol import TRACKS, Protocol, Run
 from metarec.runs.records import Record
+from metarec.runs.search import Search
 from metarec.runs.store import Store, find
-
-
-@dataclass(frozen=True)
-class Search:
-    """Settings that are tried on validation users: every point with every seed, under the sound protocol."""
-
-    points: tuple[Mapping[str, Any], ...]
-    seeds: tuple[int, ...] = (0,)
-    maximise: bool = True
 
 
 @dataclass(frozen=True)
 class Row:
     """One row: its label, written here and nowhere else, and the model with its own options.
 
-    `search` is the row's own; `searched_as` names the row whose search gives this one its settings, and
-    `tuned` the tracks that take them. `printed` is the paper's name of the row where it is another, `section`
-    the heading it stands under. A row without a `model` is the paper's alone: nothing of ours answers it.
+    `at` holds, by track, options that come over `options`. `search` is the row's own; `searched_as` names the
+    row whose search gives this one its settings, and `tuned` the tracks that take them. `printed` is the
+    paper's name of the row where it is another, `section` the heading it stands under. A row without a
+    `model` is the paper's alone: nothing of ours answers it.
     """
 
     label: str
     model: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
+    at: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     search: Search | None = None
     searched_as: str = ""
     tuned: tuple[str, ...] = ("sound",)
@@ -173,53 +167,88 @@ class TableSpec:
         return list(self._runs(request, strict=True))
 
     def search_runs(self, request: Request) -> list[Run]:
-        """The runs of the searches behind the tracks asked for; the quick profile searches nothing."""
+        """The runs of the searches behind the tracks asked for; the quick profile searches nothing.
+
+        The second round of a search is among them once its first is recorded.
+        """
         if request.profile == "quick":
             return []
-        runs = []
+        runs: list[Run] = []
         for block in self.blocks:
             for row in self._searched(request.tracks):
-                runs += [run for _, group in self._tried(block, row) for run in group]
+                runs += self._first_round(block, row)
+                try:
+                    runs += [r for own in self._final_round(block, row, request.store).values() for r in own]
+                except RecordError:
+                    continue
         return runs
 
     def records(self, request: Request) -> list[Record]:
-        """The Records there are of these runs; a row whose search was not run has none."""
-        found = find(self._runs(request, strict=False), request.store)
-        return [record for record in found if record is not None]
+        """The Records there are of these runs.
+
+        While a run of a block is missing, a block whose settings have changed since shows the Records of the
+        settings before (`Record.stood`), all of one track together, so that no two of its rows were scored on
+        other users.
+        """
+        groups: dict[tuple[str, str], list[Run]] = {}
+        for run in self._runs(request, strict=False):
+            groups.setdefault((run.protocol.dataset, run.protocol.track), []).append(run)
+        return [r for runs in groups.values() for r in _present(runs, request.store)]
 
     def search_records(self, request: Request, block: Block | None = None) -> list[Record]:
         """The Records of `search_runs`, of one block or all."""
         own = self if block is None else replace(self, blocks=(block,))
         return [r for r in find(own.search_runs(request), request.store) if r is not None]
 
-    def chosen(self, block: Block, row: Row, store: Store) -> dict[str, Any]:
-        """The options that the search of the row chose: the best mean validation score at the kept epoch.
+    def chosen(self, block: Block, row: Row, store: Store, track: str = "sound") -> dict[str, Any]:
+        """The options that the search of the row chose, by the mean validation score of its second round.
 
-        Test scores play no part, and a setting that diverged loses. `RecordError` when a point has no record,
-        or all have diverged.
+        On `sound` that is the score at the kept epoch, on `published` at the last, the one it reports. Test
+        scores play no part, and a setting that diverged loses. `RecordError` when a run has no record, or all
+        have diverged.
         """
-        source = self.row(row.searched_as) if row.searched_as else row
-        assert source.search is not None
-        merits = []
-        for point, group in self._tried(block, source):
-            scores = [np.nan if r is None else r.extra["valid"] for r in find(group, store)]
-            if any(r is None for r in find(group, store)):
-                raise RecordError(
-                    f"no search record for {source.label!r} at {dict(point)}; run its search first."
-                )
-            merits.append(float(np.mean(scores)) * (1 if source.search.maximise else -1))
-        best = int(np.argmax(np.where(np.isnan(merits), -np.inf, merits)))
-        if np.isnan(merits[best]):
-            tried = ", ".join(source.search.points[0])
+        row = self._source(row)
+        assert row.search is not None
+        finals = self._final_round(block, row, store)
+        scores = [_score(runs, store, row, track == "published") for runs in finals.values()]
+        best = row.search.best(scores)[0]
+        if not np.isfinite(scores[best]):
             raise RecordError(
-                f"every setting tried for {source.label!r} diverged; widen its search over {tried}."
+                f"every setting tried for {row.label!r} diverged; widen its search over "
+                f"{', '.join(row.search.space)}."
             )
-        return dict(source.search.points[best])
+        return dict(row.search.points[list(finals)[best]])
+
+    def _source(self, row: Row) -> Row:
+        """The row whose search gives this one its settings."""
+        return self.row(row.searched_as) if row.searched_as else row
+
+    def _first_round(self, block: Block, row: Row) -> list[Run]:
+        """Every point of a row's search, shortly, with one seed."""
+        assert row.search is not None
+        search = row.search
+        return [self._trial(block, row, point, search.epochs[0], search.seeds[0]) for point in search.points]
+
+    def _final_round(self, block: Block, row: Row, store: Store) -> dict[int, list[Run]]:
+        """The best points of the first round, by their index, in full with every seed."""
+        search, tried = row.search, self._first_round(block, row)
+        assert search is not None
+        scores = [_score([run], store, row) for run in tried]
+        return {
+            i: [self._trial(block, row, search.points[i], search.epochs[1], seed) for seed in search.seeds]
+            for i in search.best(scores)[: search.finalists]
+        }
+
+    def _trial(self, block: Block, row: Row, point: Mapping[str, Any], epochs: int, seed: int) -> Run:
+        """One run of a search, under the sound protocol on the users that serve the search."""
+        place = block.protocol("sound", "full", searching=True)
+        given = {**self.options(row, "sound"), **point, "epochs": epochs}
+        return Run(self.paper, row.model, place, given, seed, label=row.label, table=f"{self.name} search")
 
     def options(self, row: Row, track: str, profile: str = "full") -> dict[str, Any]:
         """The options of a row before any search."""
         known = {f.name for f in fields(class_of(row.model).Options)}
-        base = {**self.base.get(track, {}), **row.options}
+        base = {**self.base.get(track, {}), **row.options, **row.at.get(track, {})}
         quick = self.quick if profile == "quick" else {}
         return {k: v for k, v in {**base, **quick}.items() if k in known or k in row.options}
 
@@ -234,17 +263,18 @@ class TableSpec:
         for track in (t for t in self.tracks if t in request.tracks):
             for block in blocks:
                 for row in rows:
-                    try:
-                        yield from self._of_row(block, row, track, request)
-                    except RecordError:
-                        if strict:
-                            raise
+                    yield from self._of_row(block, row, track, request, strict)
 
-    def _of_row(self, block: Block, row: Row, track: str, request: Request) -> Iterator[Run]:
-        given = {} if row.floor else self.options(row, track, request.profile)
+    def _of_row(self, block: Block, row: Row, track: str, request: Request, strict: bool) -> Iterator[Run]:
+        given, settled = {} if row.floor else self.options(row, track, request.profile), True
         searched = (row.search is not None or row.searched_as) and track in row.tuned
         if searched and request.profile != "quick":
-            given |= self.chosen(block, row, request.store)
+            try:
+                given |= self.chosen(block, row, request.store, track)
+            except RecordError:
+                if strict:
+                    raise
+                settled = False
         points = self.points(row)[: self.quick_points if request.profile == "quick" else None]
         for point in points:
             place = block.protocol(track, request.profile, **point.rule)
@@ -260,6 +290,7 @@ class TableSpec:
                     row.label,
                     self.name,
                     point.at,
+                    settled,
                 )
 
     def _searched(self, tracks: Sequence[str]) -> list[Row]:
@@ -270,21 +301,27 @@ class TableSpec:
         )
         return [self.row(label) for label in labels]
 
-    def _tried(self, block: Block, row: Row) -> list[tuple[Mapping[str, Any], list[Run]]]:
-        """Each point of a row's search with its runs."""
-        assert row.search is not None
-        place, base = block.protocol("sound", "full"), self.options(row, "sound")
-        table = f"{self.name} search"
-        return [
-            (
-                point,
-                [
-                    Run(self.paper, row.model, place, {**base, **point}, seed, label=row.label, table=table)
-                    for seed in row.search.seeds
-                ],
-            )
-            for point in row.search.points
-        ]
+
+def _score(runs: Sequence[Run], store: Store, row: Row, at_last: bool = False) -> float:
+    """The mean validation score of some runs, of the kept epoch or of the last; `RecordError` if one is not
+    recorded.
+    """
+    scores = []
+    for record, run in zip(find(runs, store), runs, strict=True):
+        if record is None:
+            raise RecordError(f"no search record for {row.label!r} at {run.options}; run its search first.")
+        curve = record.extra["curve"]["valid"][run.protocol.selection.metric]
+        scores.append(curve[-1] if at_last else record.extra["valid"])
+    return float(np.mean(scores))
+
+
+def _present(runs: Sequence[Run], store: Store) -> list[Record]:
+    """The Records of one block and track: of the settings of now if there are all, else of those before."""
+    now = find(runs, store)
+    before = find(runs, store, before=True)
+    if None in now and any(r is not None and r is not n for r, n in zip(before, now, strict=True)):
+        now = before
+    return [r for r in now if r is not None]
 
 
 Spec = TableSpec | Measured

@@ -31,7 +31,9 @@ class Protocol:
     `rule` names an episode rule and `rule_options` its arguments; `split_per_seed` gives each seed a
     split of its own. `metric_sets` maps a prefix to a metric set, so that two forms of one metric stand
     side by side (`"P@5"` and `"std:P@5"`). `sample` draws the latent variable wherever users are scored,
-    as released; otherwise its mean is used. `user_order` is the list the rule `tanp` shuffles: ids
+    as released; otherwise its mean is used. `hide` is the share of users and of items that a stranger
+    replaces in training, so that what is unknown has trained rows (`Schema.knowing`); with 0 no table has
+    such a row. `user_order` is the list the rule `tanp` shuffles: ids
     ascending, or the order its authors `shipped` with `lastfm-tanp`. Raises `ProtocolError` for an unknown
     name or key, and for a shipped order where none was shipped.
     """
@@ -46,6 +48,7 @@ class Protocol:
     metric_sets: Mapping[str, str] = field(default_factory=dict)
     selection: Selection = field(default_factory=Selection)
     sample: bool = False
+    hide: float = 0.0
 
     def __post_init__(self) -> None:
         if self.track not in TRACKS:
@@ -58,6 +61,8 @@ class Protocol:
         for key in self.rule_options:
             if key not in known:
                 raise ProtocolError(f"episode rule {self.rule!r} has no option {key!r}; see its docstring.")
+        if not 0 <= self.hide < 1:
+            raise ProtocolError(f"hide={self.hide} is no share to hide; use a number from 0 to below 1.")
         if self.user_order not in USER_ORDERS:
             raise ProtocolError(f"user_order {self.user_order!r} is unknown; use 'ascending' or 'shipped'.")
         if self.user_order == "shipped" and (self.dataset, self.rule) != ("lastfm-tanp", "tanp"):
@@ -130,7 +135,8 @@ class Run:
     """One training: a method with options, under a protocol, with a seed.
 
     `model` is its name in `metarec.methods`. `label`, `table` and `varied` say which row of which table asks
-    and what a figure varies; they are no part of what is run.
+    and what a figure varies; they are no part of what is run. A run is not `settled` while the search that
+    its settings come from is not done: no Record can be its own.
     """
 
     paper: str
@@ -142,6 +148,7 @@ class Run:
     label: str = ""
     table: str = ""
     varied: Mapping[str, Any] = field(default_factory=dict)
+    settled: bool = True
 
     @cached_property
     def config(self) -> str:

@@ -33,6 +33,8 @@ class Record:
     `metarec.methods`) with all its `options`, `seed`, `versions`. `measure` names the figure's procedure
     where the runner did not train and score; `method` is then what was measured. `config` digests all that
     was asked for but seed and versions. `tag` names the table that trained a duplicate of a configuration.
+    `stood` names the cells `[table, label, varied]` that it filled under settings that have changed since:
+    there it stands, marked older, until the new ones are run.
 
     What came out: `metrics` are means over the test tasks, `terms` the loss terms of the last epoch, `epochs`
     the epochs run and `best_epoch` the one kept by `selection`; curves and diagnostics live in `extra`.
@@ -52,6 +54,7 @@ class Record:
     versions: dict[str, int] = field(default_factory=dict)
     measure: str = ""
     tag: str = ""
+    stood: list[list[Any]] = field(default_factory=list)
     protocol: dict[str, Any] = field(default_factory=dict)
     terms: dict[str, float] = field(default_factory=dict)
     split_id: str = ""
@@ -78,7 +81,8 @@ class Record:
     @property
     def key(self) -> str:
         """Digest of what was run, versions and seed included; per-user rows are found by it."""
-        return digest([self.config, self.seed, self.versions, self.tag])
+        made = {name: number for name, number in self.versions.items() if name != "settings"}
+        return digest([self.config, self.seed, made, self.tag])
 
     @property
     def place(self) -> str:

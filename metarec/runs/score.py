@@ -75,12 +75,29 @@ def outcomes(
         if protocol.selection.rule == "valid" and trained.params:
             kept = [h for h in trained.history[k] if "valid" in h and h["epoch"] == trained.best_epoch[k]]
             extra["valid"] = kept[-1]["valid"][protocol.selection.metric] if kept else float("nan")
+        if trained.history[k]:
+            extra["blown"] = blown(trained, k, splits[k if len(splits) > 1 else 0])
         curve = [h for h in trained.history[k] if "test" in h or "valid" in h]
         if curve:
             extra["curve"] = _curve(curve, protocol.selection.metric)
         means = {name: float("nan" if np.isnan(v).all() else np.nanmean(v)) for name, v in users.items()}
         outcomes.append((finite(means), users, extra))
     return outcomes
+
+
+def blown(trained: Trained, k: int, splits: Splits, times: float = 10.0) -> int:
+    """Epochs of the last stage, after its first, whose loss is not finite or beyond `times` that of the best
+    constant prediction of the query labels (penalties apart).
+    """
+    method, train = trained.stack.skeleton, splits.train
+    last = trained.history[k][-1]["stage"]
+    own = [h for h in trained.history[k] if h["stage"] == last][1:]
+    terms = [
+        n for n, v in trained.history[k][-1].items() if isinstance(v, float) and n not in method.penalties
+    ]
+    labels = torch.as_tensor(train.ratings.label[train.rows[train.is_query]], dtype=torch.float64)
+    limit = times * float(method.constant_loss(labels))
+    return sum(not sum(h[name] for name in terms) <= limit for h in own)
 
 
 def _is_error(name: str) -> bool:

@@ -16,8 +16,9 @@ import pandas as pd
 from filelock import FileLock
 
 from metarec.errors import RecordError
+from metarec.runs import versions
 from metarec.runs.protocol import Run
-from metarec.runs.records import Record, parse, to_line
+from metarec.runs.records import Record, digest, parse, to_line
 
 _NAME = re.compile(r"^[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)?$")
 
@@ -158,21 +159,34 @@ def _replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def find(runs: Sequence[Run] | Iterator[Run], store: Store) -> list[Record | None]:
+def find(runs: Sequence[Run] | Iterator[Run], store: Store, *, before: bool = False) -> list[Record | None]:
     """The Record of each run, with the run's label, or None.
 
-    Where a configuration was trained more than once, that of the table which asks comes first, then the
-    shared one.
+    With `before`, the Record of the settings before (`Record.stood`), of an older version therefore; or the
+    run's own if its settings have not changed. Where a configuration was trained more than once, that of the
+    table which asks comes first, then the shared one.
     """
     found: list[Record | None] = []
-    index: dict[tuple[str, str], dict[tuple[str, int], list[Record]]] = {}
+    index: dict[tuple[str, str], dict[Any, list[Record]]] = {}
     for run in runs:
         where = (run.paper, f"{run.protocol.dataset}/{run.model}")
         if where not in index:
-            index[where] = {}
-            for r in store.read(*where):
-                index[where].setdefault((r.config, r.seed), []).append(r)
-        own = index[where].get((run.config, run.seed), [])
+            index[where] = _index(store.read(*where))
+        cell = (run.protocol.track, digest([run.table, run.label, dict(run.varied)]), run.seed)
+        own = index[where].get((run.config, run.seed), []) if run.settled else []
+        if before:
+            earlier = [r for r in index[where].get(cell, []) if r not in own]
+            own = [replace(r, versions={**r.versions, versions.SETTINGS: 0}) for r in earlier] or own
         own = sorted(own, key=lambda r: (r.tag != run.table, r.tag))
         found.append(replace(own[0], label=run.label, varied=dict(run.varied)) if own else None)
     return found
+
+
+def _index(records: Sequence[Record]) -> dict[Any, list[Record]]:
+    """Records by what was run, and by the cells that they filled under settings before."""
+    index: dict[Any, list[Record]] = {}
+    for r in records:
+        index.setdefault((r.config, r.seed), []).append(r)
+        for cell in r.stood:
+            index.setdefault((r.track, digest(cell), r.seed), []).append(r)
+    return index

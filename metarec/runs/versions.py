@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from metarec.methods import METHODS, class_of
 
 TRAINER = "trainer"
+# Stands at 0 in a Record read in the place of one of settings that have changed since (`Record.stood`).
+SETTINGS = "settings"
 # What is not at its first version. A method's own number is `Method.version`, beside its equations.
 MOVED: Mapping[str, int] = {}
 

@@ -16,6 +16,7 @@ from metarec.runs.plan import Block, TableSpec
 from metarec.runs.records import Record
 from metarec.runs.store import Store
 from metarec.show import html
+from metarec.stats.runs import unstable
 
 
 def conditions(spec: TableSpec, records: Sequence[Record], store: Store, *, track: str) -> html.Html:
@@ -37,33 +38,31 @@ def _searched(
     spec: TableSpec, block: Block, here: Sequence[Record], store: Store, track: str
 ) -> list[Record]:
     """The search records of the rows that take their settings from a search on this track."""
-    tuned = tuple(row for row in spec.rows if track in row.tuned)
-    needed = {row.searched_as for row in tuned} | {row.label for row in tuned}
-    rows = tuple(row for row in spec.rows if row.label in needed)
-    if here[0].profile == "quick" or not rows:
+    if here[0].profile == "quick" or not any(track in row.tuned for row in spec.rows):
         return []
-    asked = replace(spec, blocks=(block,), rows=tuple(replace(row, tuned=(track,)) for row in rows))
+    asked = replace(spec, blocks=(block,))
     return asked.search_records(Request("full", (track,), 1, store))
 
 
-def tuning(search: Sequence[Record], records: Sequence[Record], spec: TableSpec) -> pd.DataFrame:
-    """What a search tried: `method, option, grid, seeds, chosen`, one row a searched row and option.
+def tuning(records: Sequence[Record], spec: TableSpec, track: str) -> pd.DataFrame:
+    """What searches chose: `method, option, low, high, chosen, edge`, one row a searched row and option.
 
-    An option was searched if it differs between the search records of a row; `chosen` is its value in
-    `records`.
+    `low` and `high` are the ends of what was tried, `chosen` the option's values in `records`, and `edge`
+    says whether one of them is an end. A row whose records are of settings before its present search has no
+    part in it.
     """
-    source = {row.label: row.searched_as or row.label for row in spec.rows}
     rows = []
-    for method in dict.fromkeys(r.label for r in search):
-        tried = [r for r in search if r.label == method]
-        used = [r for r in records if source[r.label] == method]
-        for option in dict.fromkeys(name for r in tried for name in r.options):
-            grid = _values(tried, option)
-            if len(grid) > 1:
-                seeds = len({r.seed for r in tried})
-                found = {"option": option, "grid": grid, "seeds": seeds, "chosen": _values(used, option)}
-                rows.append({"method": spec.printed[method], **found})
-    return pd.DataFrame(rows, columns=["method", "option", "grid", "seeds", "chosen"])
+    for row in spec.rows:
+        search = (spec.row(row.searched_as) if row.searched_as else row).search
+        used = [r for r in records if r.label == row.label and versions.SETTINGS not in r.versions]
+        if search is None or track not in row.tuned or not used:
+            continue
+        for option in search.space:
+            low, high = search.ends(option)
+            chosen = _values(used, option)
+            found = {"low": low, "high": high, "chosen": chosen, "edge": bool({low, high} & {*chosen})}
+            rows.append({"method": spec.printed[row.label], "option": option, **found})
+    return pd.DataFrame(rows, columns=["method", "option", "low", "high", "chosen", "edge"])
 
 
 def _values(records: Iterable[Record], option: str) -> list[object]:
@@ -84,7 +83,8 @@ def header(
         "Split": _each(_split(r) for r in records),
         "Test users": _split_ids(records),
         "Reported": _reported([r for r in records if r.epochs]),
-        "Tuning": _tuning(search, records, spec),
+        "Tuning": _tuning(search, records, spec, track),
+        "Stability": _stability(records),
         "Device": _each(r.device for r in records),
         "Cost": _cost(records),
         "Deviations": _deviations(spec.deviations),
@@ -155,26 +155,32 @@ def _reported(records: Sequence[Record]) -> str:
     )
 
 
-def _tuning(search: Sequence[Record], records: Sequence[Record], spec: TableSpec) -> str:
-    if not search:
+def _tuning(search: Sequence[Record], records: Sequence[Record], spec: TableSpec, track: str) -> str:
+    of = {s.n: s for row in spec.rows if track in row.tuned for s in [row.search] if s is not None}
+    if not of or records[0].profile == "quick":
         return "no search: one setting for each method"
-    methods = {r.label for r in search}
-    settings = {len({r.config for r in search if r.label == m}) for m in methods}
-    each = " to ".join(str(n) for n in sorted({min(settings), max(settings)}))
-    time = _duration(sum(r.wall_seconds for r in search))
-    lines = [f"{each} settings for each of {len(methods)} methods, {len(search)} runs, {time}"]
-    found = tuning(search, records, spec)
-    varied = found["chosen"].map(len) > 1  # what a figure varies was not chosen
-    for option, rows in found[~varied].groupby("option", sort=False):
-        grids = zip(rows["grid"], rows["seeds"], strict=True)
-        plans = {(frozenset(grid), seeds): _plain(grid) for grid, seeds in grids}  # in whatever order tried
-        for (_, seeds), grid in sorted(plans.items(), key=lambda plan: plan[1]):
-            each = "one seed" if seeds == 1 else f"{seeds} seeds"
-            lines.append(f"{option} from {grid}; {each} each, on validation only")
-        pairs = zip(rows["method"], rows["chosen"], strict=True)
-        chosen = "; ".join(f"{method}: {_plain(values)}" for method, values in pairs)
-        lines.append(f"chosen: {chosen}")
+    if any(versions.SETTINGS in r.versions for r in records):
+        return "settings of an earlier search; the present one is not done"
+    lines = [
+        f"{s.n} settings a method for {s.epochs[0]} epochs, the best {s.finalists} for {s.epochs[1]} with "
+        f"{len(s.seeds)} seeds, on validation users only"
+        for s in of.values()
+    ]
+    lines.append(f"{len(search)} runs, {_duration(sum(r.wall_seconds for r in search))}")
+    found = tuning(records, spec, track)
+    found = found[found["chosen"].map(len) == 1]  # what a figure varies was not chosen
+    for option, rows in found.groupby("option", sort=False):
+        ends = _plain([rows["low"].min(), rows["high"].max()]).replace(", ", " to ")
+        pairs = zip(rows["method"], rows["chosen"], rows["edge"], strict=True)
+        chosen = "; ".join(f"{m}: {_plain(values)}{' (an end)' * edge}" for m, values, edge in pairs)
+        lines.append(f"{option} from {ends}, chosen: {chosen}")
     return _each(lines)
+
+
+def _stability(records: Sequence[Record]) -> str:
+    """How many trainings blew up, whatever their kept epoch scores."""
+    trained = [r for r in records if r.epochs]
+    return f"{len(unstable(trained))} of {len(trained)} trainings unstable" if trained else ""
 
 
 def _plain(values: Iterable[object]) -> str:

@@ -97,8 +97,9 @@ WORDS: Mapping[str, Word] = {
     MISSED: Word("✗", "The measured cost is not what was aimed at.", AIM),
     "diverged": Word(
         "↯",
-        "The run gave no number, or an error more than ten times that of the constant predictor. It is "
-        "named and never averaged.",
+        "The run gave no number, or an error more than ten times that of the constant predictor; on the "
+        "sound track also a training loss as large at any epoch after the first. It is named and never "
+        "averaged.",
         RUN,
     ),
     "current": Word("✓", "The number carries the versions of the present methods and protocols.", RUN),

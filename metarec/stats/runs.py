@@ -1,4 +1,4 @@
-"""How a Record is read: its label, its setting, its per-user rows, and whether the run diverged.
+"""How a Record is read: its label, its setting, its per-user rows, and whether the run blew up.
 
 Every other module of `stats`, `claims` and `papers` asks these functions, so that a change of the store
 touches this file only.
@@ -21,6 +21,8 @@ from metarec.runs.store import Store
 TIMES = 10.0
 CONSTANT = "Global mean"
 ERRORS = ("MAE", "RMSE", "MSE")
+# The terms of a training loss that measure predictions.
+LOSSES = ("support", "query", "reconstruction")
 Limits = Mapping[tuple[str, str], float]
 
 
@@ -95,16 +97,40 @@ def limits(records: Iterable[Record]) -> Limits:
 def emptied(records: Sequence[Record]) -> list[Record]:
     """The records; one of a run that diverged keeps no number: each of its metrics is nan.
 
-    A run has diverged if one of its errors is not finite or lies beyond `limits`. Every mean leaves it out
-    and every note counts it as lost.
+    A run has diverged if one of its errors is not finite or lies beyond `limits`. On the sound track a run
+    that was `unstable` counts as one that diverged, whatever its kept epoch scores: that epoch was luck.
+    Every mean leaves it out and every note counts it as lost.
     """
     at = limits(records)
+    blown = {r.key for r in unstable(records)}
     kept = []
     for r in records:
         bound = at.get((r.dataset, r.track), np.inf)
         wild = [m for m in ERRORS if m in r.metrics and error(m, r.metrics[m]) > bound]
-        kept.append(replace(r, metrics=dict.fromkeys(r.metrics, float("nan"))) if wild else r)
+        if wild or (r.track == "sound" and r.key in blown):
+            r = replace(r, metrics=dict.fromkeys(r.metrics, float("nan")))
+        kept.append(r)
     return kept
+
+
+def unstable(records: Sequence[Record]) -> list[Record]:
+    """The runs whose training blew up: at some epoch after the first the loss was not finite, or more than
+    ten times that of the best constant prediction.
+
+    Records count such epochs (`blown`). Older ones do not: there the loss of their curve is held against the
+    mean squared error of the constant predictor on the same users.
+    """
+    at = {where: bound**2 / TIMES for where, bound in limits(records).items()}
+    return [r for r in records if _blown(r, at.get((r.dataset, r.track), np.inf))]
+
+
+def _blown(record: Record, limit: float) -> int:
+    if "blown" in record.extra:
+        return int(record.extra["blown"])
+    curve = record.extra.get("curve", {})
+    losses = [curve[name][1:] for name in LOSSES if name in curve]
+    total = np.sum(np.asarray(losses, float), 0) if losses else np.zeros(0)
+    return int((~(total <= limit)).sum())
 
 
 def tame(metric: str, values: np.ndarray, bound: float) -> np.ndarray:

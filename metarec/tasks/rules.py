@@ -76,6 +76,8 @@ def cold_start_episodes(
     valid_share: float = 0.1,
     train_share: float = 1.0,
     max_support: int | None = None,
+    search_share: float = 0.0,
+    searching: bool = False,
     seed: int = 0,
 ) -> Splits:
     """PNMTA's cold-start rule: users with `shortest..longest` ratings; the last `n_query` are the query.
@@ -83,10 +85,15 @@ def cold_start_episodes(
     `order="time"` sorts a history by time, ties by item id; `order="shuffle"` by a seeded draw (MeLU's way,
     and the only one where no time is known). Users are split at random, `test_share` for test and
     `valid_share` of the others for validation; `train_share` of what remains is kept. The paper (section 4.1,
-    appendix C) states neither the split nor the order. Ratings of users outside the limits are the `outside`
+    appendix C) states neither the split nor the order. `search_share` of the users serve the search of
+    settings and nothing else, the same ones whatever the seed: they are in no split, unless it is made for
+    `searching`; they are then the validation users, and the validation users stand in for the test users, of
+    whom a search sees none. Ratings of users outside the limits are the `outside`
     of the training episodes. Vectorised: nothing loops over users. Raises `ProtocolError` for fewer than ten
     users, for a share that is none or leaves nobody to train on, and for an unknown or impossible order.
     """
+    if searching and not 0 < search_share < 1:
+        raise ProtocolError(f"search_share={search_share} holds nobody back to search on; use 0.08, say.")
     if order not in ("time", "shuffle"):
         raise ProtocolError(f"order {order!r} is unknown; use 'time' or 'shuffle'.")
     if order == "time" and ratings.time is None:
@@ -115,13 +122,21 @@ def cold_start_episodes(
     )
     if max_support is not None:
         every = every.cap_support(max_support)
-    train, valid, test = _parts(rng.permutation(len(kept)), train_share, valid_share, test_share)
+    shuffled, held = rng.permutation(len(kept)), _held(len(kept), search_share)
+    train, valid, test = _parts(shuffled[~np.isin(shuffled, held)], train_share, valid_share, test_share)
+    if searching:
+        valid, test = held, valid
     outside = np.flatnonzero(((length < shortest) | (length > longest))[ratings.user])
     return Splits(
         replace(every.select(np.sort(train), "train"), outside=outside),
         every.select(np.sort(valid), "valid"),
         every.select(np.sort(test), "test"),
     ).check_disjoint()
+
+
+def _held(users: int, share: float) -> np.ndarray:
+    """The users held back for a search of settings: the same whatever the seed of the split."""
+    return np.sort(np.random.default_rng(8).permutation(users)[: round(share * users)])
 
 
 def _parts(

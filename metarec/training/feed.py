@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from metarec.errors import ProtocolError
 from metarec.methods.base import Noise, Stage
-from metarec.tasks.batch import EpisodeTensors, Query, Support, TaskBatch
+from metarec.tasks.batch import EpisodeTensors, Query, RowBatch, Support, TaskBatch
 from metarec.tasks.episodes import Splits
 from metarec.training.stack import Stack, stack_noise
 
@@ -24,6 +25,10 @@ class Feed:
     A step is a `Key`, the static shape of its batch (support and query width), and `Inputs`, index and noise
     tensors with the replica axis first. Order and noise come from one generator a replica, and neither
     depends on the other replicas, so each sees what it would see alone.
+
+    `hide` is the share of users and of items whose place a stranger takes (`Schema.knowing`), drawn anew each
+    time: users task by task, items interaction by interaction. Labels stay. So the rows of what is unknown
+    are trained too.
     """
 
     def __init__(
@@ -35,10 +40,15 @@ class Feed:
         dtype: torch.dtype,
         *,
         full: bool,
+        hide: float = 0.0,
         round_to: int = 1,
     ):
         self.stack, self.generators, self.device, self.round_to = stack, generators, device, round_to
         self.tasks = EpisodeTensors([s.train for s in splits], device, dtype)
+        ratings = splits[0].train.ratings
+        self.hide, self.strangers = hide, (ratings.n_users, ratings.n_items)
+        if hide and not self.tasks.single_user:
+            raise ProtocolError("strangers are put in the place of users; give tasks of one user each.")
         self.full = EpisodeTensors([s.histories() for s in splits], device, dtype) if full else self.tasks
 
     def epoch(self, stage: Stage, index: int, number: int) -> Iterator[tuple[Key, Inputs]]:
@@ -48,14 +58,17 @@ class Feed:
     def arguments(self, stage: Stage, key: Key, inputs: Inputs) -> tuple[Any, ...]:
         """What the stage's terms are called with: gathers on the device, no transfer."""
         if stage.unit == "rows":
-            return (self._source(stage).rows(inputs["index"]),)
-        noise = {name: value for name, value in inputs.items() if name != "index"}
-        return self.tasks.batch(inputs["index"], *key), noise
+            rows = self._source(stage).rows(inputs["index"])
+            return (with_strangers(rows, self.strangers, inputs["hidden"]) if self.hide else rows,)
+        noise = {name: value for name, value in inputs.items() if name not in ("index", "hidden")}
+        batch = self.tasks.batch(inputs["index"], *key)
+        return with_strangers(batch, self.strangers, inputs["hidden"]) if self.hide else batch, noise
 
     def _task_steps(self, stage: Stage, salt: list[int]) -> Iterator[tuple[Key, Inputs]]:
         data = self.tasks
         order = self._order(stage, salt)
         noise = self._noise(order.shape[1:])
+        hidden = self._hidden((*order.shape[1:], 1 + data.width_support + data.width_query))
         first = data.host_first if len(data.host_first) > 1 else np.zeros(1, np.int64)
         order = order + first[:, None, None]
         on_device = torch.as_tensor(order).to(self.device)
@@ -65,6 +78,8 @@ class Feed:
             query = self._width(int(data.host_query[tasks].max()), data.width_query)
             here = {name: value[:, step] for name, value in noise.items()}
             here = self.stack.skeleton.resize(here, support, query, data.width_support)
+            if self.hide:
+                here["hidden"] = self._cut(hidden[:, step], support, query)
             yield (support, query), {"index": on_device[:, step], **here}
 
     def _row_steps(self, stage: Stage) -> Iterator[tuple[Key, Inputs]]:
@@ -77,8 +92,22 @@ class Feed:
             for k, g in enumerate(self.generators)
         ]
         order = torch.stack(drawn).to(self.device)
+        hidden = self._hidden((steps * size, 2))
         for step in range(steps):
-            yield (size,), {"index": order[:, step * size : (step + 1) * size]}
+            here = slice(step * size, (step + 1) * size)
+            yield (size,), {"index": order[:, here], **({"hidden": hidden[:, here]} if self.hide else {})}
+
+    def _hidden(self, shape: tuple[int, ...]) -> Tensor:
+        """What strangers take the place of in an epoch, `[K, *shape]`; nothing is drawn where none do."""
+        if not self.hide:
+            return torch.zeros(0)
+        drawn = [torch.rand(*shape, generator=g) < self.hide for g in self.generators]
+        return torch.stack(drawn).to(self.device)
+
+    def _cut(self, hidden: Tensor, support: int, query: int) -> Tensor:
+        """The columns of `hidden` for a batch of these widths: of the user, its support and its query."""
+        user, in_support, in_query = hidden.tensor_split([1, 1 + self.tasks.width_support], -1)
+        return torch.cat([user, in_support[..., :support], in_query[..., :query]], -1)
 
     def _source(self, stage: Stage) -> EpisodeTensors:
         return self.full if stage.rows == "full" else self.tasks
@@ -115,6 +144,32 @@ class Feed:
         """An epoch's noise `[K, steps, tasks, ...]`, drawn from shapes alone, for the full width."""
         drawn = noise(self.stack, self.tasks, shape, self.generators, "draw")
         return {name: value.to(self.device, non_blocking=True) for name, value in drawn.items()}
+
+
+def with_strangers(batch: Any, strangers: tuple[int, int], hidden: Tensor) -> Any:
+    """A batch of tasks or of rows with the stranger's ids where `hidden` says so.
+
+    `hidden` is `[..., tasks, 1 + n_support + n_query]`, whose first column hides the user, or `[..., rows,
+    2]`, the user and the item. `strangers` are the ids of the unknown user and of the unknown item.
+    """
+    n_user, n_item = strangers
+    if isinstance(batch, RowBatch):
+        user, item = (
+            batch.user.masked_fill(hidden[..., 0], n_user),
+            batch.item.masked_fill(hidden[..., 1], n_item),
+        )
+        return batch._replace(user=user, item=item)
+    sides, places = (
+        (batch.support, batch.query),
+        hidden[..., 1:].split([batch.support.item.shape[-1], batch.query.item.shape[-1]], -1),
+    )
+    support, query = (
+        side._replace(
+            user=side.user.masked_fill(hidden[..., :1], n_user), item=side.item.masked_fill(place, n_item)
+        )
+        for side, place in zip(sides, places, strict=True)
+    )
+    return batch._replace(support=support, query=query)
 
 
 def row_steps(stage: Stage, rows: int) -> tuple[int, int]:

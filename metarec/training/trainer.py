@@ -54,6 +54,7 @@ def train(
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
     sample: bool = False,
+    hide: float = 0.0,
     checkpoint: Path | None = None,
     checkpoint_seconds: float = 20.0,
     progress: Progress | None = None,
@@ -61,12 +62,13 @@ def train(
     """Train `methods[k]` with seed `seeds[k]`, all as one program; a lone method is trained in place.
 
     `splits` is one for all replicas or one each, alike as `steps` tells. `evaluate(scores, episodes)` gives
-    per-task metrics `[K, tasks]` of scores made with or without `sample` (see `predict`). With `checkpoint`,
-    an interrupted run goes on where its last checkpoint stood and, on a CPU, ends with the same bits; the
-    file stays. Raises `ProtocolError` on settings that cannot be trained together, on a selection that
-    nothing is scored for, and on a checkpoint of other methods, settings, splits or seeds.
+    per-task metrics `[K, tasks]` of scores made with or without `sample` (see `predict`). `hide` is the share
+    of users and items that a stranger replaces in training, for methods of a `Schema.knowing` (`Feed`). With
+    `checkpoint`, an interrupted run goes on where its last checkpoint stood and, on a CPU, ends with the same
+    bits; the file stays. Raises `ProtocolError` on settings that cannot be trained together, on a selection
+    that nothing is scored for, and on a checkpoint of other methods, settings, splits or seeds.
     """
-    run = _Run(methods, splits, seeds, selection, evaluate, torch.device(device), dtype, sample)
+    run = _Run(methods, splits, seeds, selection, evaluate, torch.device(device), dtype, sample, hide)
     return run.go(checkpoint, checkpoint_seconds, progress)
 
 
@@ -102,6 +104,7 @@ class _Run:
         device: torch.device,
         dtype: torch.dtype,
         sample: bool,
+        hide: float,
     ):
         if len(methods) != len(seeds):
             raise ProtocolError(f"{len(methods)} methods for {len(seeds)} seeds; give one each.")
@@ -124,12 +127,14 @@ class _Run:
             raise ProtocolError("selection on validation needs `evaluate`, which scores it; pass one.")
         if selection.rule == "valid" and self.stages and 0 < self.stages[-1].epochs < selection.every:
             raise ProtocolError("selection on validation never comes: `every` is larger than the epochs.")
-        self.what = _identity(methods, own, seeds, selection, dtype)
+        self.what = {**_identity(methods, own, seeds, selection, dtype), "hide": hide}
         self.stack = Stack(methods, device)
         full = any(stage.unit == "rows" and stage.rows == "full" for stage in self.stages)
         self.generators = [Generator().manual_seed(derived(seed, 17)) for seed in seeds]
         round_to = 16 if device.type == "cuda" else 1
-        self.feed = Feed(own, self.stack, self.generators, device, dtype, full=full, round_to=round_to)
+        self.feed = Feed(
+            own, self.stack, self.generators, device, dtype, full=full, hide=hide, round_to=round_to
+        )
         self.valid, self.test = (EpisodeTensors([s[i] for s in own], device, dtype) for i in (1, 2))
         self.best = Best.of(selection, len(seeds))
         self.history: list[list[dict[str, Any]]] = [[] for _ in seeds]
