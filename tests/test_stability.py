@@ -133,6 +133,20 @@ def test_paths_of_a_task_are_bounded_one_by_one() -> None:
     torch.testing.assert_close(held["b"], g["b"] / norm.clamp(min=1))
 
 
+@pytest.mark.parametrize("name", ["melu", "metacs", "maml-pt", "pnmta", "paml", "mamo", "metahin", "metaemb"])
+def test_every_method_of_two_loops_takes_the_bound(name: str) -> None:
+    ratings = tiny_ratings()
+    splits = tiny_splits(ratings)
+    batch = EpisodeTensors(splits.test, dtype=torch.float64).all()
+    found = []
+    for bound in (None, 1e9, 1e-4):
+        method = fresh(name, ratings, inner_max_step=bound, standardise=False).double()
+        method.fit(splits.train)
+        found.append(method.predict(batch.support, batch.query))
+    assert torch.equal(found[0], found[1])
+    assert not torch.allclose(found[0], found[2], rtol=1e-6)
+
+
 # --- the scale of labels
 
 REGRESSORS = ("melu", "metacs", "maml-pt", "pnmta", "paml", "mamo", "metahin", "metaemb", "plain", "tanp")
