@@ -99,14 +99,19 @@ def inner_loop(
     steps: int,
     lr: float | Tensor,
     order: str = "second",
+    max_step: float | None = None,
 ) -> dict[str, Tensor]:
-    """Gradient steps of one task on the weights named by `moved`, by autograd with its graph kept."""
+    """Gradient steps of one task on the weights named by `moved`, by autograd with its graph kept; a step
+    longer than `max_step` is cut to that length.
+    """
     now = dict(weights)
     for _ in range(steps):
         value = loss(now)
         slopes = torch.autograd.grad(value, [now[name] for name in moved], create_graph=order == "second")
+        length = lr * torch.cat([slope.flatten() for slope in slopes]).norm()
+        factor = 1.0 if max_step is None or length <= max_step else max_step / length
         for name, slope in zip(moved, slopes, strict=True):
-            now[name] = now[name] - lr * slope
+            now[name] = now[name] - lr * factor * slope
     return now
 
 

@@ -291,7 +291,13 @@ def by_loop(method: MAMO, schema: Schema, batch: TaskBatch) -> tuple[Tensor, dic
             return (mamo_outputs(w, profile, x).squeeze(-1) - y).square().mean()
 
         weights = inner_loop(
-            lambda w, x=x, y=labels[0]: loss(w, x, y), weights, list(weights), o.steps, o.inner_lr, o.order
+            lambda w, x=x, y=labels[0]: loss(w, x, y),
+            weights,
+            list(weights),
+            o.steps,
+            o.inner_lr,
+            o.order,
+            o.inner_max_step,
         )
         losses.append(loss(weights, x_query, labels[1]))
         attentions.append(a)
@@ -316,9 +322,10 @@ def by_loop(method: MAMO, schema: Schema, batch: TaskBatch) -> tuple[Tensor, dic
 
 
 @pytest.mark.parametrize("order", ["second", "first"])
-def test_batch_equals_loop_over_users(order: str) -> None:
+@pytest.mark.parametrize("bound", [None, 0.02])
+def test_batch_equals_loop_over_users(order: str, bound: float | None) -> None:
     schema, batch = tiny()
-    method = mamo(schema, order=order, tau=0.5)
+    method = mamo(schema, order=order, tau=0.5, inner_max_step=bound)
     (loss,) = method.terms(batch, {}).values()
     expected, memories = by_loop(method, schema, batch)
     torch.testing.assert_close(loss, expected, rtol=1e-9, atol=0)

@@ -52,6 +52,7 @@ def by_loop(method: MeLU, schema: Schema, batch: TaskBatch) -> Tensor:
             o.steps,
             o.inner_lr,
             o.order,
+            o.inner_max_step,
         )
         losses.append(task_loss(schema.kind, mlp(head, x_query), y_query))
     return torch.stack(losses).mean()
@@ -59,9 +60,10 @@ def by_loop(method: MeLU, schema: Schema, batch: TaskBatch) -> Tensor:
 
 @pytest.mark.parametrize("kind", ["explicit", "implicit"])
 @pytest.mark.parametrize("order", ["second", "first"])
-def test_batch_equals_loop_over_users(kind: str, order: str) -> None:
+@pytest.mark.parametrize("bound", [None, 0.02])
+def test_batch_equals_loop_over_users(kind: str, order: str, bound: float | None) -> None:
     schema, batch = tiny(kind)
-    method = melu(schema, order=order)
+    method = melu(schema, order=order, inner_max_step=bound)
     (loss,) = method.terms(batch, {}).values()
     expected = by_loop(method, schema, batch)
     torch.testing.assert_close(loss, expected, rtol=1e-9, atol=0)

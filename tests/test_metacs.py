@@ -49,22 +49,24 @@ def by_loop(method: MetaCS, schema: Schema, batch: TaskBatch) -> Tensor:
             o.steps,
             o.inner_lr,
             o.order,
+            o.inner_max_step,
         )
         losses.append(loss(end, query))
     return torch.stack(losses).mean()
 
 
+@pytest.mark.parametrize("bound", [None, 0.02])
 @pytest.mark.parametrize("pairs", [True, False])
 @pytest.mark.parametrize(
     ("kind", "order"), [("explicit", "second"), ("implicit", "second"), ("explicit", "first")]
 )
 def test_batch_equals_full_tables_in_a_loop(
-    kind: str, order: str, pairs: bool, monkeypatch: pytest.MonkeyPatch
+    kind: str, order: str, pairs: bool, bound: float | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not pairs:
         monkeypatch.setattr(embedding, "MAX_PAIRS", 0)
     schema, batch = tiny(kind)
-    method = metacs(schema, order=order)
+    method = metacs(schema, order=order, inner_max_step=bound)
     loss = method.terms(batch, {})["query"]
     expected = by_loop(method, schema, batch)
     torch.testing.assert_close(loss, expected, rtol=1e-9, atol=0)

@@ -57,7 +57,13 @@ def by_loop(method: MetaEmb, schema: Schema, batch: TaskBatch) -> dict[str, Tens
 
         before.append(loss(phi, x, y))
         moved = inner_loop(
-            lambda w, x=x, y=y: loss(w["phi"], x, y), {"phi": phi}, ["phi"], o.steps, o.inner_lr, o.order
+            lambda w, x=x, y=y: loss(w["phi"], x, y),
+            {"phi": phi},
+            ["phi"],
+            o.steps,
+            o.inner_lr,
+            o.order,
+            o.inner_max_step,
         )
         after.append(loss(moved["phi"], x_query, y_query))
     alpha = o.alpha
@@ -66,9 +72,10 @@ def by_loop(method: MetaEmb, schema: Schema, batch: TaskBatch) -> dict[str, Tens
 
 @pytest.mark.parametrize("kind", ["explicit", "implicit"])
 @pytest.mark.parametrize("order", ["second", "first"])
-def test_batch_equals_loop_over_users(kind: str, order: str) -> None:
+@pytest.mark.parametrize("bound", [None, 1e-4])
+def test_batch_equals_loop_over_users(kind: str, order: str, bound: float | None) -> None:
     schema, batch = tiny(kind)
-    method = metaemb(schema, order=order)
+    method = metaemb(schema, order=order, inner_max_step=bound)
     terms, expected = method.terms(batch, {}), by_loop(method, schema, batch)
     assert set(terms) == set(expected)
     for name, value in terms.items():

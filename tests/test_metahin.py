@@ -199,7 +199,7 @@ def by_loop(method: MetaHIN, ratings: Ratings, batch: TaskBatch) -> tuple[Tensor
 
             c = inner_loop(
                 lambda c, mean=mean: loss(shared, contexts(c, mean)),
-                start, ["w", "b"], o.semantic_steps, o.semantic_lr, o.order,
+                start, ["w", "b"], o.semantic_steps, o.semantic_lr, o.order, o.inner_max_step,
             )  # fmt: skip
             context = contexts(c, mean)
             gate = torch.sigmoid(method.gate.weight @ context.mean(0) + method.gate.bias)
@@ -208,7 +208,13 @@ def by_loop(method: MetaHIN, ratings: Ratings, batch: TaskBatch) -> tuple[Tensor
                 gated[name] = w * gate[at : at + w.numel()].reshape(w.shape)
                 at += w.numel()
             end = inner_loop(
-                lambda w, context=context: loss(w, context), gated, list(gated), o.steps, o.inner_lr, o.order
+                lambda w, context=context: loss(w, context),
+                gated,
+                list(gated),
+                o.steps,
+                o.inner_lr,
+                o.order,
+                o.inner_max_step,
             )
             ends.append(end)
             path_losses.append(loss(end, context))
@@ -221,10 +227,12 @@ def by_loop(method: MetaHIN, ratings: Ratings, batch: TaskBatch) -> tuple[Tensor
     return torch.stack(losses).mean(), scores
 
 
+@pytest.mark.parametrize("bound", [None, 1e-3])
 @pytest.mark.parametrize(("order", "pool"), [("second", "task"), ("second", "item"), ("first", "task")])
-def test_batch_equals_loop_over_users_and_paths(order: str, pool: str) -> None:
+def test_batch_equals_loop_over_users_and_paths(order: str, pool: str, bound: float | None) -> None:
     ratings = tiny_ratings()
-    method, batch = metahin(ratings, order=order, pool=pool), batch_of(ratings, "train")
+    method = metahin(ratings, order=order, pool=pool, inner_max_step=bound)
+    batch = batch_of(ratings, "train")
     (loss,) = method.terms(batch, {}).values()
     expected, scores = by_loop(method, ratings, batch)
     torch.testing.assert_close(loss, expected, rtol=1e-9, atol=0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import nullcontext
-from functools import reduce
+from functools import partial, reduce
 from typing import Literal
 
 import torch
@@ -28,6 +28,8 @@ Params = dict[str, Tensor]
 StepSize = float | Tensor | Mapping[str, Tensor]
 # (parameter, its gradient) -> the parameter after the step.
 Update = Callable[[Tensor, Tensor], Tensor]
+# The gradient of a parameter -> its squared norm in each task.
+Square = Callable[[Tensor], Tensor]
 
 
 def per_task(params: Mapping[str, Tensor], tasks: int) -> Params:
@@ -45,6 +47,9 @@ def adapt(
     moved: Collection[str] | None = None,
     masks: Tensor | None = None,
     update: Mapping[str, Update] | None = None,
+    max_step: float | None = None,
+    square: Mapping[str, Square] | None = None,
+    axes: int = 1,
 ) -> Params:
     r"""Each task's parameters after `steps` steps of gradient descent on its own support loss.
 
@@ -60,10 +65,13 @@ def adapt(
     an outer loss through the inner gradients, `"first"` holds them constant, the step size still in the
     graph. `update[name](p, gradient)` steps in place of $p - \alpha\,$gradient: see `adapt_mlp`.
 
+    `max_step` bounds the length of each step of each task: see `bounded`, which takes `square` and `axes`.
+
     Pure; runs under `torch.func.vmap`, `torch.no_grad` and autograd. Raises `ProtocolError` for an unknown
     order or name.
     """
-    states = _steps(loss, params, steps, lr, order, moved, masks, update or {})
+    bound = None if max_step is None else partial(bounded, lr=lr, max_step=max_step, square=square, axes=axes)
+    states = _steps(loss, params, steps, lr, order, moved, masks, update or {}, bound)
     return reduce(lambda _, after: after, states, dict(params))
 
 
@@ -74,9 +82,42 @@ def adapt_path(
     steps: int,
     lr: StepSize,
     order: Order = "second",
+    max_step: float | None = None,
 ) -> list[Params]:
     """The parameters before the first step and after each: `steps + 1` of them. Arguments as in `adapt`."""
-    return [dict(params), *_steps(loss, params, steps, lr, order, None, None, {})]
+    bound = None if max_step is None else partial(bounded, lr=lr, max_step=max_step)
+    return [dict(params), *_steps(loss, params, steps, lr, order, None, None, {}, bound)]
+
+
+def bounded(
+    gradient: Params,
+    lr: StepSize,
+    max_step: float,
+    square: Mapping[str, Square] | None = None,
+    axes: int = 1,
+) -> Params:
+    r"""The gradient of each task, such that its step is no longer than `max_step` $\delta$.
+
+    $g_t \leftarrow g_t\,\min(1, \delta / \lVert \alpha g_t\rVert)$, the norm over all that adapts in a task:
+    the step keeps its direction. Without a bound a step diverges where $\alpha$ exceeds $2 / \lambda_{max}$
+    of the task's curvature; the loss of a deep net grows faster than a square, so a few such steps overflow,
+    and one such user spoils the batch. The outer loop differentiates through the bound.
+
+    Stacks are `[tasks, ...]`; with `axes=2` `[tasks, paths, ...]`, each path a task of its own.
+    `square[name](g)`, `[tasks]`, is the squared norm for an entry whose gradient stands for that of other
+    parameters. The papers bound nothing here; CMML's released program clamps the outer gradient.
+    """
+    of = square or {}
+    squares = []
+    for name, g in gradient.items():
+        step = lr[name] * g if isinstance(lr, Mapping) else g
+        squares.append(of[name](g) if name in of else step.square().reshape(*g.shape[:axes], -1).sum(-1))
+    length = torch.stack(squares).sum(0) / max_step**2
+    if not isinstance(lr, Mapping):
+        length = length * lr**2
+    # Divided by one, not multiplied by a ratio of one: a bound that does not act changes no digit.
+    over = length.clamp(min=1.0).sqrt()
+    return {name: g / over.reshape(*over.shape, *[1] * (g.ndim - axes)) for name, g in gradient.items()}
 
 
 def _steps(
@@ -88,6 +129,7 @@ def _steps(
     moved: Collection[str] | None,
     masks: Tensor | None,
     update: Mapping[str, Update],
+    bound: Callable[[Params], Params] | None,
 ) -> Iterator[Params]:
     if order not in ("second", "first"):
         raise ProtocolError(f"order {order!r} of the inner loop is unknown; use 'second' or 'first'.")
@@ -99,6 +141,8 @@ def _steps(
     for k in range(steps):
         mask = () if masks is None else (masks[k],)
         gradient = _gradient(loss, state, names, mask, order)
+        if bound is not None:
+            gradient = bound(gradient)
         for name, g in gradient.items():
             if name in update:
                 state[name] = update[name](state[name], g)
@@ -109,7 +153,11 @@ def _steps(
 
 
 def _gradient(
-    loss: Callable[..., Tensor], state: Params, names: list[str], mask: tuple[Tensor, ...], order: Order
+    loss: Callable[..., Tensor],
+    state: Params,
+    names: list[str],
+    mask: tuple[Tensor, ...],
+    order: Order,
 ) -> Params:
     """Every task's own gradient of its own loss, stacked like the parameters."""
 
@@ -174,6 +222,7 @@ def adapt_mlp(
     masks: Tensor | None = None,
     modulate: Modulate | None = None,
     span: bool | None = None,
+    max_step: float | None = None,
 ) -> Tensor:
     r"""Query scores `[tasks, n_query]` of an MLP whose weights all adapt to the support, its inputs fixed.
 
@@ -185,17 +234,20 @@ def adapt_mlp(
     on $W$ and its bias moves the layer's outputs on any rows $X$ by $-\alpha\,(X X_s^\top + 1)\Delta$, with
     $\Delta$ the gradient with respect to its outputs on the support. We carry those outputs, and never a copy
     of $W$ a task: the same numbers, from fewer products while $n_s + n_q \le 2d$. `span` forces one way or
-    the other.
+    the other. `max_step` bounds each task's step over all weights (`bounded`); the first layer's part of the
+    squared norm is $\mathrm{tr}\,\Delta^\top (X_s X_s^\top + 1) \Delta$.
     """
     n_support, n_query = (max(block.shape[-2] for block in x) for x in (x_support, x_query))
     if span is None:
         span = n_support + n_query <= 2 * params["0.weight"].shape[-1]
     if not span:
-        return _adapt_weights(params, x_support, x_query, loss, steps, lr, order, masks, modulate)
+        return _adapt_weights(params, x_support, x_query, loss, steps, lr, order, masks, modulate, max_step)
     # A first-order step changes the weights by a constant: only the rows they multiply carry gradients.
     base = [block.detach() for block in x_support] if order == "first" else x_support
     size = task_size(lr, 3)
-    inside, across = (size * _gram(x, base) for x in (x_support, x_query))
+    gram = _gram(x_support, base)
+    fixed = gram.detach() if order == "first" else gram
+    inside, across = size * gram, size * _gram(x_query, base)
     deltas: list[Tensor] = []
 
     def step(outputs: Tensor, delta: Tensor) -> Tensor:
@@ -209,7 +261,15 @@ def adapt_mlp(
     outputs = first_layer(params, x_support)
     state = per_task(rest, len(outputs)) | {"outputs": outputs}
     adapted = adapt(
-        support_loss, state, steps=steps, lr=lr, order=order, masks=masks, update={"outputs": step}
+        support_loss,
+        state,
+        steps=steps,
+        lr=lr,
+        order=order,
+        masks=masks,
+        update={"outputs": step},
+        max_step=max_step,
+        square={"outputs": lambda delta: (delta * (fixed @ delta)).sum((-2, -1))},
     )
     shift = across @ torch.stack(deltas).sum(0) if deltas else 0.0
     return modulated_mlp(adapted, first_layer(params, x_query) - shift, modulate)
@@ -244,6 +304,7 @@ def _adapt_weights(
     order: Order,
     masks: Tensor | None,
     modulate: Modulate | None,
+    max_step: float | None,
 ) -> Tensor:
     """`adapt_mlp` with a copy of every weight for each task."""
 
@@ -254,4 +315,5 @@ def _adapt_weights(
         return loss(scores(p, x_support), mask)
 
     state = per_task(params, len(x_support[0]))
-    return scores(adapt(support_loss, state, steps=steps, lr=lr, order=order, masks=masks), x_query)
+    adapted = adapt(support_loss, state, steps=steps, lr=lr, order=order, masks=masks, max_step=max_step)
+    return scores(adapted, x_query)

@@ -67,6 +67,20 @@ class Stage:
 
 
 @dataclass(frozen=True)
+class Stable:
+    r"""What keeps two loops from exploding; no paper has any of it, so all is off by default.
+
+    `inner_max_step` bounds the length of each inner step (`layers.adaptation.bounded`), `max_norm` the outer
+    gradient of meta-training (`Stage`). `standardise` trains on $(y - \bar y) / s$ (`layers.labels`), so that
+    step sizes and bounds mean the same on any scale of ratings.
+    """
+
+    inner_max_step: float | None = None
+    max_norm: float | None = None
+    standardise: bool = False
+
+
+@dataclass(frozen=True)
 class NoOptions:
     """Options of a method that has nothing to set."""
 
@@ -158,7 +172,8 @@ class Method(nn.Module):
         if getattr(self, "kind", "explicit") == "implicit":
             p = labels.mean().clamp(1e-6, 1 - 1e-6)
             return -(p * p.log() + (1 - p) * (1 - p).log())
-        return labels.var(correction=0)
+        scale = getattr(self, "scale", None)  # `layers.labels.LabelScale`
+        return (labels if scale is None else scale.standard(labels)).var(correction=0)
 
     def describe(self, support: Support) -> dict[str, Tensor]:
         """Diagnostics of tasks given their support: scalars `[tasks]` or rows `[tasks, d]`."""
@@ -211,4 +226,8 @@ def _needed(key: str, value: Any) -> str:
         return f"a whole number, {_LEAST[key]} or more"
     if key in ("lr", "pretrain_lr") and not (isinstance(value, Real) and 0 < float(value) < math.inf):
         return "a number above 0"
+    if key in ("inner_max_step", "max_norm") and not (
+        value is None or (isinstance(value, Real) and 0 < float(value) < math.inf)
+    ):
+        return "a number above 0, or None for no bound"
     return ""

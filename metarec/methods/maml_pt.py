@@ -87,4 +87,4 @@ class MAMLPT(MeLU):
         head = self.pretrained_head if self.options.reinit_head else self.head
         scores = head(self.encoder(rows.user, rows.item)).squeeze(-1)
         every = torch.ones_like(rows.labels, dtype=torch.bool)
-        return {"pretrain": pointwise_loss(self.kind, scores, rows.labels, every)}
+        return {"pretrain": pointwise_loss(self.kind, scores, self.scale.standard(rows.labels), every)}

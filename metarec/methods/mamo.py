@@ -46,10 +46,11 @@ from metarec.data.schema import Schema
 from metarec.errors import ProtocolError
 from metarec.layers.adaptation import Order, Params, adapt, per_task, pointwise_loss
 from metarec.layers.embedding import FieldEmbedding, side_fields
+from metarec.layers.labels import BUFFERS, LabelScale
 from metarec.layers.mlp import MLP, mlp_params, task_linear
 from metarec.layers.pooling import masked_average, masked_mean
 from metarec.layers.slots import attend, mixed, moving_average
-from metarec.methods.base import Method, Noise, Stage, Terms, options_from
+from metarec.methods.base import Method, Noise, Stable, Stage, Terms, options_from
 from metarec.tasks.batch import Query, Support, TaskBatch
 from metarec.tasks.episodes import Episodes
 
@@ -57,7 +58,7 @@ SLOPE = 0.1
 
 
 @dataclass(frozen=True)
-class MAMOOptions:
+class MAMOOptions(Stable):
     """Sizes, memories, and the two loops.
 
     `d` is the size of each field's embedding, `width` that of the outputs of user and item net, so the memory
@@ -107,7 +108,7 @@ class MAMO(Method):
     """
 
     Options = MAMOOptions
-    per_replica = ("inner_lr",)
+    per_replica = ("inner_lr", *BUFFERS)
     written = ("profile_memory", "user_memory", "task_memory")
 
     def __init__(self, schema: Schema, **options: Any):
@@ -127,6 +128,7 @@ class MAMO(Method):
         self._start_memories(d_p)
         self.inner_lr: Tensor
         self.register_buffer("inner_lr", torch.tensor(o.inner_lr, dtype=torch.float64))
+        self.scale = LabelScale(o.standardise and self.kind == "explicit" and o.output == "rating")
 
     def _start_memories(self, d_p: int) -> None:
         """Slots start apart: profiles normal, gradients near none, mixing layers as Linear draws weights."""
@@ -141,10 +143,20 @@ class MAMO(Method):
     def fit(self, train: Episodes) -> None:
         if self.options.output == "classes" and (train.ratings.label[train.rows] % 1).any():
             raise ProtocolError("MAMO: output='classes' needs whole-number ratings; use output='rating'.")
+        self.scale.fit(train)
 
     def stages(self) -> tuple[Stage, ...]:
         o = self.options
-        return (Stage("meta-train", epochs=o.epochs, batch=o.batch, lr=o.lr, window=o.window),)
+        return (
+            Stage(
+                "meta-train",
+                epochs=o.epochs,
+                batch=o.batch,
+                lr=o.lr,
+                window=o.window,
+                max_norm=o.max_norm,
+            ),
+        )
 
     def terms(self, batch: TaskBatch, noise: Noise) -> Terms:
         """`query`: mean over tasks of the loss on the query after local training."""
@@ -158,7 +170,7 @@ class MAMO(Method):
         if self.options.output == "classes":
             return self.low + output.argmax(-1).to(output.dtype)
         scores = output.squeeze(-1)
-        return torch.sigmoid(scores) if self.kind == "implicit" else scores
+        return torch.sigmoid(scores) if self.kind == "implicit" else self.scale.rating(scores)
 
     def describe(self, support: Support) -> dict[str, Tensor]:
         """How sharp the read is: the largest attention of each task, `[tasks]`; 1/K if slots count alike."""
@@ -213,8 +225,15 @@ class MAMO(Method):
             return self.loss(self.forward_nets(p, profile, x), support.labels, support.mask)
 
         o = self.options
-        start = self.start(attention)
-        return Local(profile, attention, adapt(loss, start, steps=o.steps, lr=self.inner_lr, order=o.order))
+        adapted = adapt(
+            loss,
+            self.start(attention),
+            steps=o.steps,
+            lr=self.inner_lr,
+            order=o.order,
+            max_step=o.inner_max_step,
+        )
+        return Local(profile, attention, adapted)
 
     def forward_nets(self, params: Params, profile: Tensor, x: Tensor) -> Tensor:
         """Output `[tasks, n, outputs]` of `profile` `[tasks, d_p]` and item vectors `x` `[tasks, n, d_i]`."""
@@ -227,7 +246,7 @@ class MAMO(Method):
     def loss(self, output: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
         """Loss of each task, `[tasks]`: squared error, cross-entropy of 0/1 labels, or of rating classes."""
         if self.options.output == "rating":
-            return pointwise_loss(self.kind, output.squeeze(-1), labels, mask)
+            return pointwise_loss(self.kind, output.squeeze(-1), self.scale.standard(labels), mask)
         label = (labels - self.low).round().long().clamp(0, output.shape[-1] - 1).unsqueeze(-1)
         return masked_average(-F.log_softmax(output, -1).gather(-1, label).squeeze(-1), mask)
 

@@ -31,14 +31,16 @@ from metarec.layers.adaptation import (
     step_masks,
 )
 from metarec.layers.embedding import Blocks, PairEncoder
+from metarec.layers.labels import BUFFERS, LabelScale
 from metarec.layers.mlp import MLP, mlp_params
 from metarec.layers.modulators import Modulate
-from metarec.methods.base import Method, Noise, Stage, Terms, options_from, to_width
+from metarec.methods.base import Method, Noise, Stable, Stage, Terms, options_from, to_width
 from metarec.tasks.batch import Query, Support, TaskBatch
+from metarec.tasks.episodes import Episodes
 
 
 @dataclass(frozen=True)
-class MeLUOptions:
+class MeLUOptions(Stable):
     """Sizes, the inner loop and the outer loop.
 
     `d` is the size of each field's embedding and `hidden` the widths of the head. The inner loop takes
@@ -66,7 +68,7 @@ RELEASED: dict[str, Any] = {"steps": 1, "inner_lr": 5e-6, "lr": 5e-5, "epochs": 
 class MeLU(Method):
     """Content encoder and a head that adapts to each user by gradient steps on its support."""
 
-    per_replica: tuple[str, ...] = ("inner_lr",)
+    per_replica: tuple[str, ...] = ("inner_lr", *BUFFERS)
     Options: ClassVar[type[MeLUOptions]] = MeLUOptions
     pairs: ClassVar[bool] = False
 
@@ -79,10 +81,24 @@ class MeLU(Method):
         self.head = MLP((self.encoder.d_out, *o.hidden, 1))
         self.inner_lr: Tensor
         self.register_buffer("inner_lr", torch.tensor(o.inner_lr, dtype=torch.float64))
+        self.scale = LabelScale(o.standardise and self.kind == "explicit")
+
+    def fit(self, train: Episodes) -> None:
+        """The scale of the training labels."""
+        self.scale.fit(train)
 
     def stages(self) -> tuple[Stage, ...]:
         o = self.options
-        return (Stage("meta-train", epochs=o.epochs, batch=o.batch, lr=o.lr, window=o.window),)
+        return (
+            Stage(
+                "meta-train",
+                epochs=o.epochs,
+                batch=o.batch,
+                lr=o.lr,
+                window=o.window,
+                max_norm=o.max_norm,
+            ),
+        )
 
     def draw(self, batch: TaskBatch, generator: Generator) -> Noise:
         return self._draw(batch.support, generator)
@@ -96,12 +112,13 @@ class MeLU(Method):
     def terms(self, batch: TaskBatch, noise: Noise) -> Terms:
         """`query`: mean over tasks of the loss on the query after the inner loop."""
         scores = self.scores(batch.support, batch.query, noise)
-        return {"query": pointwise_loss(self.kind, scores, batch.query_labels, batch.query.mask).mean()}
+        labels = self.scale.standard(batch.query_labels)
+        return {"query": pointwise_loss(self.kind, scores, labels, batch.query.mask).mean()}
 
     def predict(self, support: Support, query: Query, noise: Noise | None = None) -> Tensor:
         """Predicted labels `[tasks, n_query]`; for implicit labels the probability of a 1."""
         scores = self.scores(support, query, noise or {})
-        return torch.sigmoid(scores) if self.kind == "implicit" else scores
+        return torch.sigmoid(scores) if self.kind == "implicit" else self.scale.rating(scores)
 
     def scores(self, support: Support, query: Query, noise: Noise) -> Tensor:
         """Output of the adapted head on the query, `[tasks, n_query]`."""
@@ -116,6 +133,7 @@ class MeLU(Method):
             order=self.options.order,
             masks=self.step_masks(support, noise),
             modulate=self.condition(x_support, x_query, support, query),
+            max_step=self.options.inner_max_step,
         )
 
     def inputs(self, support: Support, query: Query) -> tuple[Blocks, Blocks]:
@@ -141,9 +159,10 @@ class MeLU(Method):
 
     def support_loss(self, support: Support) -> Callable[[Tensor, Tensor | None], Tensor]:
         """The loss of each task on scores of its support, over all of it or over a mini-batch mask."""
+        labels = self.scale.standard(support.labels)
 
         def loss(scores: Tensor, mask: Tensor | None) -> Tensor:
-            return pointwise_loss(self.kind, scores, support.labels, support.mask if mask is None else mask)
+            return pointwise_loss(self.kind, scores, labels, support.mask if mask is None else mask)
 
         return loss
 
@@ -168,7 +187,7 @@ class MeLU(Method):
         self, loss: Callable[[Params], Tensor], start: Params, support: Support, x_support: Blocks
     ) -> list[Params]:
         o, lr = self.options, self.step_size(x_support, support)
-        return adapt_path(loss, start, steps=o.steps, lr=lr, order=o.order)
+        return adapt_path(loss, start, steps=o.steps, lr=lr, order=o.order, max_step=o.inner_max_step)
 
     def _draw(self, support: Support, generator: Generator) -> Noise:
         if self.options.inner_batch is None:

@@ -18,7 +18,16 @@ import torch
 from torch import Tensor
 from torch.func import vmap
 
-from metarec.layers.adaptation import Params, Update, adapt, first_layer, modulated_mlp, per_task, task_size
+from metarec.layers.adaptation import (
+    Params,
+    Square,
+    Update,
+    adapt,
+    first_layer,
+    modulated_mlp,
+    per_task,
+    task_size,
+)
 from metarec.layers.mlp import mlp_params
 from metarec.methods.base import Noise
 from metarec.methods.melu import MeLU
@@ -47,6 +56,9 @@ class MetaCS(MeLU):
         def of_task(p: Params, mask: Tensor | None = None) -> Tensor:
             return loss(modulated_mlp(p, first_layer(p, (p["item"], p["user"]))), mask)
 
+        def square(side: str) -> Square:
+            return lambda slope: (slope * spread(inside[side], slope)).sum((-2, -1))
+
         state = per_task(mlp_params(self.head), len(support.item))
         p = adapt(
             of_task,
@@ -56,6 +68,8 @@ class MetaCS(MeLU):
             order=self.options.order,
             masks=self.step_masks(support, noise),
             update={"item": step("item"), "user": step("user")},
+            max_step=self.options.inner_max_step,
+            square={"item": square("item"), "user": square("user")},
         )
         x = [
             before - task_size(size, 3) * spread(across[side], torch.stack(slopes[side]).sum(0))

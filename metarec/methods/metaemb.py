@@ -34,13 +34,15 @@ from metarec.data.schema import Schema
 from metarec.errors import ProtocolError
 from metarec.layers.adaptation import Order, Params, adapt, modulated_mlp, pointwise_loss
 from metarec.layers.embedding import FieldEmbedding, side_fields
+from metarec.layers.labels import BUFFERS, LabelScale
 from metarec.layers.mlp import MLP, mlp_params
-from metarec.methods.base import Method, Noise, Stage, Terms, options_from
+from metarec.methods.base import Method, Noise, Stable, Stage, Terms, options_from
 from metarec.tasks.batch import Query, RowBatch, Support, TaskBatch
+from metarec.tasks.episodes import Episodes
 
 
 @dataclass(frozen=True)
-class MetaEmbOptions:
+class MetaEmbOptions(Stable):
     """Sizes, pretraining, generator, inner loop and outer loop.
 
     `d` is the size of each field's embedding and of $\\varphi$. `alpha` weighs the support loss before
@@ -71,7 +73,7 @@ class MetaEmb(Method):
     """
 
     Options = MetaEmbOptions
-    per_replica = ("inner_lr",)
+    per_replica = ("inner_lr", *BUFFERS)
 
     def __init__(self, schema: Schema, **options: Any):
         super().__init__()
@@ -85,6 +87,11 @@ class MetaEmb(Method):
         self.generator = nn.Linear(max(d_user, 1), o.d, bias=False)
         self.inner_lr: Tensor
         self.register_buffer("inner_lr", torch.tensor(o.inner_lr, dtype=torch.float64))
+        self.scale = LabelScale(o.standardise and self.kind == "explicit")
+
+    def fit(self, train: Episodes) -> None:
+        """The scale of the training labels."""
+        self.scale.fit(train)
 
     def stages(self) -> tuple[Stage, ...]:
         """Everything but the generator on rows; then the generator, and nothing else, on tasks."""
@@ -100,7 +107,13 @@ class MetaEmb(Method):
             trained=base,
         )
         meta = Stage(
-            "meta-train", epochs=o.epochs, batch=o.batch, lr=o.lr, trained=("generator.",), window=o.window
+            "meta-train",
+            epochs=o.epochs,
+            batch=o.batch,
+            lr=o.lr,
+            trained=("generator.",),
+            window=o.window,
+            max_norm=o.max_norm,
         )
         return pretrain, meta
 
@@ -108,7 +121,8 @@ class MetaEmb(Method):
         """`pretrain`: mean loss of single interactions with the learned identity of their users."""
         first = self.first_layer(rows.user, rows.item) + self.identity_part(self.identity[rows.user])
         every = torch.ones_like(rows.labels, dtype=torch.bool)
-        return {"pretrain": pointwise_loss(self.kind, self.behind(first), rows.labels, every)}
+        labels = self.scale.standard(rows.labels)
+        return {"pretrain": pointwise_loss(self.kind, self.behind(first), labels, every)}
 
     def terms(self, batch: TaskBatch, noise: Noise) -> Terms:
         """Means over tasks: `support`, alpha times the loss before adapting; `query`, 1 - alpha times that
@@ -117,7 +131,8 @@ class MetaEmb(Method):
         alpha, support = self.options.alpha, batch.support
         phi, first = self.generate(support), self.first_layer(support.user, support.item)
         scores = self.scores(self.adapted(phi, first, support), batch.query)
-        after = pointwise_loss(self.kind, scores, batch.query_labels, batch.query.mask)
+        labels = self.scale.standard(batch.query_labels)
+        after = pointwise_loss(self.kind, scores, labels, batch.query.mask)
         before = self.support_loss(phi, first, support)
         return {"support": alpha * before.mean(), "query": (1 - alpha) * after.mean()}
 
@@ -125,7 +140,7 @@ class MetaEmb(Method):
         """Predicted labels `[tasks, n_query]`; for implicit labels the probability of a 1."""
         first = self.first_layer(support.user, support.item)
         scores = self.scores(self.adapted(self.generate(support), first, support), query)
-        return torch.sigmoid(scores) if self.kind == "implicit" else scores
+        return torch.sigmoid(scores) if self.kind == "implicit" else self.scale.rating(scores)
 
     def generate(self, support: Support) -> Tensor:
         r"""$\varphi_u = s \tanh(W c_u)$ of each user, `[tasks, d]`, from its fields alone."""
@@ -144,12 +159,21 @@ class MetaEmb(Method):
         def loss(p: Params) -> Tensor:
             return self.support_loss(p["phi"], first, support)
 
-        return adapt(loss, {"phi": phi}, steps=o.steps, lr=self.inner_lr, order=o.order)["phi"]
+        adapted = adapt(
+            loss,
+            {"phi": phi},
+            steps=o.steps,
+            lr=self.inner_lr,
+            order=o.order,
+            max_step=o.inner_max_step,
+        )
+        return adapted["phi"]
 
     def support_loss(self, phi: Tensor, first: Tensor, support: Support) -> Tensor:
         """Loss of each task on its support, `[tasks]`, `first` being that support's `first_layer`."""
         scores = self.behind(first + self.identity_part(phi).unsqueeze(-2))
-        return pointwise_loss(self.kind, scores, support.labels, support.mask)
+        labels = self.scale.standard(support.labels)
+        return pointwise_loss(self.kind, scores, labels, support.mask)
 
     def scores(self, phi: Tensor, query: Query) -> Tensor:
         """Scores `[tasks, n]` of users with identities `phi` `[tasks, d]`."""

@@ -36,16 +36,17 @@ from metarec.data.schema import Schema
 from metarec.errors import ProtocolError
 from metarec.layers.adaptation import Order, Params, adapt, modulated_mlp, pointwise_loss
 from metarec.layers.embedding import FieldEmbedding
+from metarec.layers.labels import LabelScale
 from metarec.layers.metapaths import MetaPaths, Neighbours
 from metarec.layers.mlp import MLP, mlp_params, task_linear
 from metarec.layers.pooling import masked_mean
-from metarec.methods.base import Method, Noise, Stage, Terms, options_from
+from metarec.methods.base import Method, Noise, Stable, Stage, Terms, options_from
 from metarec.tasks.batch import Query, Support, TaskBatch
 from metarec.tasks.episodes import Episodes
 
 
 @dataclass(frozen=True)
-class MetaHINOptions:
+class MetaHINOptions(Stable):
     """Sizes, paths, and the three loops. Steps, step sizes and `d_context` are the released ones.
 
     `attributes` are the item fields that paths lead through; by default the two with most values, which are
@@ -119,14 +120,27 @@ class MetaHIN(Method):
         self.context = nn.Linear(d_i, o.d_context)
         self.scorer = MLP((d_i + o.d_context, *o.hidden, 1))
         self.shapes = {name: p.shape for name, p in mlp_params(self.scorer).items()}
+        self.scale = LabelScale(o.standardise and self.kind == "explicit")
         self.gate = nn.Linear(o.d_context, sum(shape.numel() for shape in self.shapes.values()))
 
     def stages(self) -> tuple[Stage, ...]:
         o = self.options
-        return (Stage("meta-train", epochs=o.epochs, batch=o.batch, lr=o.lr, window=o.window),)
+        return (
+            Stage(
+                "meta-train",
+                epochs=o.epochs,
+                batch=o.batch,
+                lr=o.lr,
+                window=o.window,
+                max_norm=o.max_norm,
+            ),
+        )
 
     def fit(self, train: Episodes) -> None:
-        """The graph's links between users and items: supports of training users, no query."""
+        """The scale of the training labels, and the graph's links between users and items: supports of
+        training users, no query.
+        """
+        self.scale.fit(train)
         self.paths.fit(train)
 
     def pools_query(self) -> str:
@@ -136,12 +150,13 @@ class MetaHIN(Method):
     def terms(self, batch: TaskBatch, noise: Noise) -> Terms:
         """`query`: mean over tasks of the loss on the query after co-adaptation."""
         scores = self.scores(batch.support, batch.query)
-        return {"query": pointwise_loss(self.kind, scores, batch.query_labels, batch.query.mask).mean()}
+        labels = self.scale.standard(batch.query_labels)
+        return {"query": pointwise_loss(self.kind, scores, labels, batch.query.mask).mean()}
 
     def predict(self, support: Support, query: Query, noise: Noise | None = None) -> Tensor:
         """Predicted labels `[tasks, n_query]`; for implicit labels the probability of a 1."""
         scores = self.scores(support, query)
-        return torch.sigmoid(scores) if self.kind == "implicit" else scores
+        return torch.sigmoid(scores) if self.kind == "implicit" else self.scale.rating(scores)
 
     def describe(self, support: Support) -> dict[str, Tensor]:
         """The weight of each path, `[tasks]`, by name."""
@@ -187,7 +202,8 @@ class MetaHIN(Method):
     def adapted(self, side: Side, support: Support) -> Adapted:
         """Co-adaptation to the support, all tasks and paths at once."""
         o, means = self.options, side.means
-        labels, mask = support.labels.unsqueeze(-2), support.mask.unsqueeze(-2)
+        labels = self.scale.standard(support.labels).unsqueeze(-2)
+        mask = support.mask.unsqueeze(-2)
 
         def loss(scorer: Mapping[str, Tensor], items: Tensor, context: Tensor) -> Tensor:
             return pointwise_loss(self.kind, score(scorer, items, context), labels, mask)
@@ -201,6 +217,8 @@ class MetaHIN(Method):
             steps=o.semantic_steps,
             lr=o.semantic_lr,
             order=o.order,
+            max_step=o.inner_max_step,
+            axes=2,
         )
         x = in_context(context, means)
         gated, columns = self._halved(self.gated(x, mask))
@@ -220,12 +238,13 @@ class MetaHIN(Method):
         o = self.options
         # A first-order step is a constant: only the rows that it multiplies carry gradients.
         rows = x.detach() if o.order == "first" else x
-        gram = o.inner_lr * x @ rows.mT
+        gram = x @ rows.mT
+        inside, fixed = o.inner_lr * gram, gram.detach() if o.order == "first" else gram
         deltas: list[Tensor] = []
 
         def step(outputs: Tensor, delta: Tensor) -> Tensor:
             deltas.append(delta)
-            return outputs - gram @ delta
+            return outputs - inside @ delta
 
         adapted = adapt(
             lambda p: loss(p, p["items"]),
@@ -234,6 +253,9 @@ class MetaHIN(Method):
             lr=o.inner_lr,
             order=o.order,
             update={"items": step},
+            max_step=o.inner_max_step,
+            square={"items": lambda delta: (delta * (fixed @ delta)).sum((-2, -1))},
+            axes=2,
         )
         items = adapted.pop("items")
         moved = o.inner_lr * torch.stack(deltas).sum(0) if deltas else torch.zeros_like(items)

@@ -42,7 +42,7 @@ class PAMLOptions(MeLUOptions):
 class PAML(MeLU):
     """MeLU with a step size for each user, and a penalty where similar users have different ones."""
 
-    per_replica: tuple[str, ...] = ("inner_lr", "similarity")
+    per_replica: tuple[str, ...] = (*MeLU.per_replica, "similarity")
     Options: ClassVar[type[MeLUOptions]] = PAMLOptions
 
     def __init__(self, schema: Schema, **options: Any):

@@ -17,6 +17,7 @@ from torch import Tensor
 from metarec.data.schema import Schema
 from metarec.layers.adaptation import pointwise_loss
 from metarec.layers.embedding import PairEncoder
+from metarec.layers.labels import BUFFERS, LabelScale
 from metarec.layers.mlp import MLP
 from metarec.layers.pooling import masked_average
 from metarec.methods.base import Method, Noise, Stage, Terms, options_from
@@ -26,19 +27,23 @@ from metarec.tasks.episodes import Episodes
 
 @dataclass(frozen=True)
 class PlainOptions:
-    """Sizes as in `MeLUOptions`, epochs, the step size of Adam, and the stream of interactions."""
+    """Sizes as in `MeLUOptions`, epochs, the step size of Adam, the stream of interactions, and whether to
+    train on standardised labels (`layers.labels`).
+    """
 
     d: int = 32
     hidden: tuple[int, ...] = (64, 64)
     stream: Literal["shuffled", "users"] = "shuffled"
     epochs: int = 10
     lr: float = 1e-3
+    standardise: bool = False
 
 
 class Plain(Method):
     r"""$\hat y = P(E(x))$, eq-pnmta-3, by plain stochastic gradients."""
 
     Options = PlainOptions
+    per_replica = BUFFERS
 
     def __init__(self, schema: Schema, **options: Any):
         super().__init__()
@@ -48,9 +53,13 @@ class Plain(Method):
         self.encoder = PairEncoder(schema, o.d)
         self.head = MLP((self.encoder.d_out, *o.hidden, 1))
         self.rows = 0
+        self.scale = LabelScale(o.standardise and self.kind == "explicit")
 
     def fit(self, train: Episodes) -> None:
-        """Rows of a step of the shuffled stream: as many as a training user has on average."""
+        """Rows of a step of the shuffled stream, as many as a training user has on average; the scale of
+        labels.
+        """
+        self.scale.fit(train)
         self.rows = int(train.offsets[-1]) // len(train)
 
     def stages(self) -> tuple[Stage, ...]:
@@ -64,13 +73,14 @@ class Plain(Method):
     def row_terms(self, rows: RowBatch) -> Terms:
         """`loss`: mean over the rows of a step of the loss of a row."""
         every = torch.ones_like(rows.labels, dtype=torch.bool)
-        return {"loss": pointwise_loss(self.kind, self._scores(rows.user, rows.item), rows.labels, every)}
+        labels = self.scale.standard(rows.labels)
+        return {"loss": pointwise_loss(self.kind, self._scores(rows.user, rows.item), labels, every)}
 
     def terms(self, batch: TaskBatch, noise: Noise) -> Terms:
         """`loss`: the same over all interactions of the user of a step, support and query alike."""
         support, query = batch.support, batch.query
         scores = self._scores(support.user[..., :1], torch.cat([support.item, query.item], -1))
-        labels = torch.cat([support.labels, batch.query_labels], -1)
+        labels = self.scale.standard(torch.cat([support.labels, batch.query_labels], -1))
         mask = torch.cat([support.mask, query.mask], -1)
         return {"loss": pointwise_loss(self.kind, scores, labels, mask).mean()}
 
@@ -82,7 +92,7 @@ class Plain(Method):
     def predict(self, support: Support, query: Query, noise: Noise | None = None) -> Tensor:
         """Predicted labels `[tasks, n_query]`, the same whatever the support says."""
         scores = self._scores(query.user, query.item)
-        return torch.sigmoid(scores) if self.kind == "implicit" else scores
+        return torch.sigmoid(scores) if self.kind == "implicit" else self.scale.rating(scores)
 
     def _scores(self, user: Tensor, item: Tensor) -> Tensor:
         scores: Tensor = self.head(self.encoder(user, item)).squeeze(-1)

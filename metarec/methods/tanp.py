@@ -21,16 +21,18 @@ from metarec.data.schema import Schema
 from metarec.errors import ProtocolError
 from metarec.layers.embedding import Blocks, PairEncoder
 from metarec.layers.ids import Activation, IdEmbedding
+from metarec.layers.labels import BUFFERS, LabelScale
 from metarec.layers.mlp import MLP
 from metarec.layers.modulation import FiLMDecoder, Modulation
 from metarec.layers.pooling import masked_average, masked_mean
 from metarec.methods.base import Method, Noise, Stage, Terms, options_from, to_width
 from metarec.tasks.batch import Query, Support, TaskBatch
+from metarec.tasks.episodes import Episodes
 
 
 @dataclass(frozen=True)
 class TaNPOptions:
-    """Every place where paper and released code part, as a switch. Defaults are the released ones.
+    r"""Every place where paper and released code part, as a switch. Defaults are the released ones.
 
     Sizes are those of the authors' Last.FM run script. `temperature` is the degree of freedom alpha of
     eq-tanp-11, `cluster_weight` the lambda of eq-tanp-19, `clusters` the k of the pool. With
@@ -38,7 +40,8 @@ class TaNPOptions:
     them apart; with `own` (paper and code) a training user is also known by an embedding, and a test user
     brings one that was never trained. `embed="content"` makes an interaction of an embedding of size
     `d_field` for each field of user and item in place of the ids, as on MovieLens (section 5.1) and in
-    PNMTA's comparison; `user_identity`, `embed_activation` and `embed_sizes` then mean nothing.
+    PNMTA's comparison; `user_identity`, `embed_activation` and `embed_sizes` then mean nothing. `standardise`
+    encodes and predicts ratings as $(y - \bar y) / s$ (`layers.labels`); paper and code take them raw.
     """
 
     variant: Modulation = "gating"
@@ -70,6 +73,7 @@ class TaNPOptions:
     batch: int = 32
     lr: float = 1e-4
     window: int = 1
+    standardise: bool = False
 
 
 # What the paper prints where it differs from the released code (section 4 and 5.2.3).
@@ -106,7 +110,7 @@ class TaNP(Method):
     """The model with its three variants: `film`, `gating` and `none` (the ablation "w/o tm")."""
 
     Options = TaNPOptions
-    per_replica = ("cluster_weight",)
+    per_replica = ("cluster_weight", *BUFFERS)
     penalties = ("kl", "cluster")
 
     def __init__(self, schema: Schema, **options: Any):
@@ -130,6 +134,11 @@ class TaNP(Method):
         self.decoder_out = nn.Linear(widths[-1], 1)
         self.cluster_weight: Tensor
         self.register_buffer("cluster_weight", torch.tensor(o.cluster_weight, dtype=torch.float64))
+        self.scale = LabelScale(o.standardise and schema.kind == "explicit" and o.likelihood == "mse")
+
+    def fit(self, train: Episodes) -> None:
+        """The scale of the training labels."""
+        self.scale.fit(train)
 
     def stages(self) -> tuple[Stage, ...]:
         o = self.options
@@ -249,7 +258,7 @@ class TaNP(Method):
         `cluster`: lambda times the clustering loss over this batch.
         """
         user, item, labels = pooled(batch)
-        x = self.embed(user, item)
+        x, labels = self.embed(user, item), self.scale.standard(labels)
         r = self.encode(x, labels)
         both = self.posterior(r, torch.stack([regions.context, regions.target], -2))
         prior, post = (Gaussian(*parts) for parts in zip(*(part.unbind(-2) for part in both), strict=True))
@@ -291,24 +300,24 @@ class TaNP(Method):
 
         The released code always draws, also at test; the probability is returned under the BCE likelihood.
         """
-        x = self.embed(support.user, support.item)
-        z, logvar = self.posterior(self.encode(x, support.labels), support.mask)
+        x, labels = self.embed(support.user, support.item), self.scale.standard(support.labels)
+        z, logvar = self.posterior(self.encode(x, labels), support.mask)
         if noise:
             z = z + noise["eps"].to(z.dtype) * torch.exp(0.5 * logvar)
-        o = self.customise(x, support.labels, support.mask).o if self.options.variant != "none" else None
+        o = self.customise(x, labels, support.mask).o if self.options.variant != "none" else None
         output = self.decode(self.embed(query.user, query.item), z, o)
-        return torch.sigmoid(output) if self.options.likelihood == "bce" else output
+        return torch.sigmoid(output) if self.options.likelihood == "bce" else self.scale.rating(output)
 
     def describe(self, support: Support) -> dict[str, Tensor]:
         """Assignments `c` `[tasks, k]`, their normalised entropy and largest entry, and the sd of $z$.
 
         The entropy is 1 for equal assignments, so also for the only one to a single cluster.
         """
-        x = self.embed(support.user, support.item)
-        _, logvar = self.posterior(self.encode(x, support.labels), support.mask)
+        x, labels = self.embed(support.user, support.item), self.scale.standard(support.labels)
+        _, logvar = self.posterior(self.encode(x, labels), support.mask)
         found = {"z_sd": torch.exp(0.5 * logvar).mean(-1)}
         if self.options.variant != "none" and self.options.pool:
-            c = self.customise(x, support.labels, support.mask).c
+            c = self.customise(x, labels, support.mask).c
             k = c.shape[-1]
             entropy = -(c * torch.log(c)).sum(-1) / math.log(k) if k > 1 else torch.ones_like(c[..., 0])
             found |= {"assignments": c, "assignment_entropy": entropy, "assignment_max": c.max(-1).values}
