@@ -26,14 +26,24 @@ def level(seed: int) -> np.ndarray:
 
 
 def runs(
-    store: Store, method: str, error: float, *, seeds: int = 5, noise: float = 0.02, **given: Any
+    store: Store,
+    method: str,
+    error: float,
+    *,
+    seeds: int = 5,
+    noise: float = 0.02,
+    wobble: float = 0.0,
+    **given: Any,
 ) -> list[Record]:
-    """Runs on a split of their own each, whose MAE is the user's level plus `error` and some noise."""
+    """Runs on a split of their own each, whose MAE is the user's level plus `error` and some noise.
+
+    The noise of users has a mean of zero; `wobble` is that of a seed.
+    """
     found = []
     for seed in range(seeds):
         rng = np.random.default_rng([len(method), *method.encode(), seed])
         own = rng.normal(0, noise, USERS)
-        values = level(seed) + error + own - own.mean()
+        values = level(seed) + error + own - own.mean() + wobble * rng.normal()
         found.append(made(method, {"MAE": values}, seed=seed, split=f"split {seed}", **given))
     return keep(store, found)
 

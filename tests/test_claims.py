@@ -14,7 +14,7 @@ from made_records import add, add_seeds, spec
 from made_splits import BOOK, HOME, claim, ground, judged
 
 from metarec.claims.__main__ import main
-from metarec.claims.cells import best, largest, pairs, parts, scale_of
+from metarec.claims.cells import best, largest, pairs, parts, scale_of, width
 from metarec.claims.courses import WorstPoint
 from metarec.claims.evidence import scatters, sizes
 from metarec.claims.ground import Place
@@ -28,6 +28,8 @@ from metarec.papers.tanp.tables import FILM, GATING, NINE, NO_POOL, PLAIN, TABLE
 from metarec.runs.store import Store
 from metarec.show.claims import claims_of, claims_table, glance, tally
 from metarec.show.words import FAILS, HOLDS, NOISE, PENDING, UNTESTABLE
+from metarec.stats.intervals import estimate
+from metarec.stats.samples import Sample
 
 ROOT = Path(__file__).resolve().parents[1]
 M = ("P@5", "P@7", "P@10", "NDCG@5")
@@ -54,7 +56,8 @@ def test_a_frame_has_a_row_a_metric_with_its_interval_and_its_sign(store: Store)
     assert frame["gain"].tolist() == pytest.approx([0.1, 0.1, 0.0, -0.1], abs=2e-3)
     assert (frame["low"] <= frame["gain"]).all() and (frame["gain"] <= frame["high"]).all()
     for row in frame.to_dict("records"):
-        assert np.quantile(row["draws"], [0.025, 0.975]) == pytest.approx([row["low"], row["high"]])
+        (one,) = row["sample"].estimates()
+        assert one.interval() == pytest.approx((row["gain"], row["low"], row["high"]))
 
 
 def test_a_scale_is_a_kind_of_metric_on_one_data_set() -> None:
@@ -104,11 +107,35 @@ def test_steadier(wobbles: tuple[float, float], word: str, store: Store) -> None
     assert "b " in found.evidence and "times as much" in found.evidence
 
 
-def test_scatter_is_the_mean_log_deviation_over_seeds(store: Store) -> None:
-    records = [add(store, "a", {"P@5": v, "P@7": 2 * v}, seed=s) for s, v in enumerate((0.1, 0.2, 0.3))]
-    value, draws = log_spread(ground(records, store).samples["a"])
-    assert value == pytest.approx(np.log([0.1, 0.2]).mean(), rel=1e-5)
-    assert np.isfinite(draws).all()
+def test_scatter_is_jackknifed_over_seeds(store: Store) -> None:
+    points = (0.1, 0.2, 0.4)
+    records = [add(store, "a", {"P@5": v, "P@7": 2 * v}, seed=s) for s, v in enumerate(points)]
+    log_sd = [np.log(np.std(np.delete(points, gone), ddof=1)) for gone in ([], 0, 1, 2)]
+    by_hand = 3 * log_sd[0] - 2 * np.array(log_sd[1:])
+    found = log_spread(ground(records, store).samples["a"])
+    assert found == pytest.approx(by_hand + np.log(2) / 2, rel=1e-5)  # P@7 scatters twice as much
+
+
+def test_a_scatter_of_equals_is_told_apart_as_seldom_as_it_should_be() -> None:
+    rng = np.random.default_rng(0)
+    gaps = [log_spread(one) - log_spread(other) for one, other in (two(rng) for _ in range(1000))]
+    assert np.mean([estimate(gap).p < 0.05 for gap in gaps]) == pytest.approx(0.05, abs=0.02)
+
+
+def two(rng: np.random.Generator) -> list[Sample]:
+    seeds, splits = tuple(range(5)), ("s",) * 5
+    return [Sample(name, seeds, splits, ("P@5",), rng.normal(size=(5, 1, 1))) for name in "ab"]
+
+
+def test_the_interval_of_a_range_holds_the_true_one() -> None:
+    rng, found = np.random.default_rng(1), []
+    truth = np.array([0.0, 0.02, 0.01, -0.01])
+    for _ in range(400):
+        user, seed = rng.normal(size=(1, 60)), 0.02 * rng.normal(size=(4, 5, 1))
+        values = truth[:, None, None] + user + seed + 0.1 * rng.normal(size=(4, 5, 60))
+        points = [Sample("a", tuple(range(5)), ("s",) * 5, ("P@5",), v[..., None]) for v in values]
+        found.append(width(points))
+    assert np.mean([one.low <= 0.03 <= one.high for one in found]) >= 0.95
 
 
 def test_worst_setting_takes_the_lowest_point_of_a_whole_grid(store: Store) -> None:

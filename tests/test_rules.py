@@ -13,7 +13,6 @@ import pytest
 from metarec.claims import rules
 from metarec.claims.rules import (
     by_seed,
-    corrected,
     each,
     every,
     inside,
@@ -25,10 +24,11 @@ from metarec.claims.rules import (
     reaches,
 )
 from metarec.show.words import FAILS, HOLDS, NOISE
-from metarec.stats.intervals import DRAWS
+from metarec.stats.samples import Sample
+from metarec.stats.tests import holm
 
-NORMAL = np.random.default_rng(0).normal(size=DRAWS)
-NORMAL = (NORMAL - NORMAL.mean()) / NORMAL.std()
+NORMAL = np.random.default_rng(0).normal(size=4000)
+NORMAL = (NORMAL - NORMAL.mean()) / NORMAL.std(ddof=1)
 OPPOSITE = {HOLDS: FAILS, FAILS: HOLDS, NOISE: NOISE}
 
 
@@ -36,13 +36,16 @@ def frame(*gains: float, error: float = 0.01, scale: str = "ranking", **more: An
     """A row a gain, each with the same standard error: intervals, signs and p values follow from it."""
     made = []
     for k, gain in enumerate(gains):
-        low, high = gain - 1.96 * error, gain + 1.96 * error
-        p = 2 * float((error * NORMAL > abs(gain)).mean())
+        values = gain + error * np.sqrt(NORMAL.size) * NORMAL  # of one seed, the same luck in every row
+        sample = Sample("a", (0,), ("s",), ("P@5",), values[None, :, None])
+        (one,) = sample.estimates()
+        _, low, high = one.interval()
+        p = one.p
         sign = "0" if p >= 0.05 else "+" if gain > 0 else "-"
         about = {"a": "a", "b": f"b{k}", "metric": "P@5", "place": "Home", "scale": scale, "part": 0}
         about |= {"gain": gain, "low": low, "high": high, "sign": sign, "p": p, "seeds": 5, "level": False}
         about |= {"relative": gain, "relative_low": low, "relative_high": high}
-        made.append({**about, "draws": gain + error * NORMAL})
+        made.append({**about, "sample": sample})
     return pd.DataFrame(made).assign(**more)
 
 
@@ -68,8 +71,8 @@ def test_every(gains: tuple[float, ...], word: str) -> None:
 
 
 def test_a_row_refutes_only_after_holm() -> None:
-    assert corrected(frame(-0.021))["clear"].tolist() == ["-"]
-    assert corrected(frame(-0.021, 0.0, 0.0))["clear"].tolist() == ["0", "0", "0"]
+    assert holm(frame(-0.021))["clear"].tolist() == ["-"]
+    assert holm(frame(-0.021, 0.0, 0.0))["clear"].tolist() == ["0", "0", "0"]
 
 
 def test_conditions_do_not_refute() -> None:

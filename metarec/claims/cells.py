@@ -8,7 +8,7 @@ as by `stats.tests.compare`, and
     part       which of several demands the row belongs to
     at         the value of a setting, in words, if one is varied
     level      whether `a` is level with a floor in every metric
-    draws      draws of the gain, for the interval of a mean over rows; None for a count
+    sample     the gains, user by user, for the interval of a mean over rows; None for a count
 
 A finder is a function `(ground) -> Found`: the frame, and what has to be run to complete it.
 """
@@ -16,6 +16,8 @@ A finder is a function `(ground) -> Found`: the frame, and what has to be run to
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import combinations
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,8 +28,8 @@ from metarec.claims.ground import Ground
 from metarec.claims.roles import Method, Ranked, Role
 from metarec.errors import RecordError
 from metarec.stats import tests
-from metarec.stats.intervals import LEVEL, draws, interval, nan_mean
-from metarec.stats.samples import Sample, aligned, direction, on_shared_seeds
+from metarec.stats.intervals import LEVEL, Estimate, Interval, nan_mean, weighted
+from metarec.stats.samples import Sample, direction, gains, on_shared_seeds, relative
 
 
 class Found(NamedTuple):
@@ -81,13 +83,11 @@ def parts(*finders: Finder) -> Finder:
 
 
 def compared(a: Sample, b: Sample, ground: Ground) -> pd.DataFrame:
-    """Each metric of `a` against `b`. A sign stands where the interval excludes zero and the test agrees."""
-    frame, drawn = tests.compared(a, b)
-    sign = np.where(frame["p"] < 1 - LEVEL, frame["sign"], "0")
+    """Each metric of `a` against `b`; a sign stands where the interval excludes zero."""
+    frame, (gain, _) = tests.compare(a, b), gains(a, b)
     scale = [scale_of(m, ground.place.source) for m in frame["metric"]]
-    return frame.assign(
-        sign=sign, scale=scale, place=ground.place.name, level=ground.level(a), draws=list(drawn.T)
-    )
+    each = pd.Series([gain.only([m]) for m in gain.metrics], dtype=object)
+    return frame.assign(scale=scale, place=ground.place.name, level=ground.level(a), sample=each)
 
 
 def scale_of(metric: str, source: str) -> str:
@@ -108,7 +108,7 @@ def rows(ground: Ground, given: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     for row in given:
         low, high = row.get("low", row["gain"]), row.get("high", row["gain"])
         sign = "+" if low > 0 else "-" if high < 0 else "0"
-        blank = {"a": "", "b": "", "metric": "", "p": 0.0 if sign != "0" else 1.0, "draws": None, "part": 0}
+        blank = {"a": "", "b": "", "metric": "", "p": 0.0 if sign != "0" else 1.0, "sample": None, "part": 0}
         about = {"place": ground.place.name, "scale": "", "level": False, "at": "", "seeds": np.nan}
         made.append({**blank, **about, "sign": sign, **row, "low": low, "high": high})
     return pd.DataFrame(made)
@@ -120,21 +120,33 @@ def joined(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(there, ignore_index=True) if there else pd.DataFrame()
 
 
-def means(frame: pd.DataFrame, by: str = "scale") -> pd.DataFrame:
+def means(frame: pd.DataFrame, by: str = "scale", level: float = LEVEL) -> pd.DataFrame:
     """Mean gain over the rows of each group, with the interval of the mean: a row a group.
 
     Groups are scales, so that errors of one data set are never averaged with those of another, nor with
-    shares of a ranking. Columns `gain, low, high, n`; the ends are nan where a row has no draws.
+    shares of a ranking. Columns `gain, low, high, n`; the ends are nan where a row is a count.
     """
     found = []
     for name, own in frame.groupby(by, sort=False):
+        half = _mean(own).half(1 - level) if own["sample"].notna().all() else np.nan
         gain = float(own["gain"].mean())
-        drawn = [d for d in own["draws"] if d is not None]
-        low = high = float("nan")
-        if len(drawn) == len(own):
-            _, low, high = interval(gain, drawn=np.mean(drawn, axis=0))
-        found.append({by: name, "gain": gain, "low": float(low), "high": float(high), "n": len(own)})
+        found.append({by: name, "gain": gain, "low": gain - half, "high": gain + half, "n": len(own)})
     return pd.DataFrame(found)
+
+
+def _mean(frame: pd.DataFrame) -> Estimate:
+    """The mean over rows; places are independent.
+
+    Rows at one place share users and are averaged user by user, on the seeds that all of them have.
+    """
+    groups = [frame["place"], frame["sample"].map(lambda s: s.values.shape[1])]
+    each, shares = [], []
+    for _, own in frame.groupby(groups, sort=False):
+        there = on_shared_seeds(list(own["sample"]))
+        mean = replace(there[0], values=np.mean([s.values for s in there], 0))
+        each += mean.estimates()
+        shares.append(len(own) / len(frame))
+    return weighted(each, shares)
 
 
 def spread(
@@ -142,16 +154,12 @@ def spread(
     methods: Mapping[str, Mapping[str, Any]],
     metric: str,
     *,
-    relative: bool = False,
+    share: bool = False,
 ) -> Finder:
     """The range along a setting (largest less smallest mean): a row a method.
 
-    `methods` maps a label to the fields held fixed for it. `relative` takes the range as a share of the mean.
+    `methods` maps a label to the fields held fixed for it. `share` takes the range as a share of the mean.
     """
-
-    def width(means_: np.ndarray) -> np.ndarray:
-        wide = means_.max(-1) - means_.min(-1)
-        return np.asarray(wide / np.abs(means_.mean(-1)) if relative else wide)
 
     def found(ground: Ground) -> Found:
         made, missing = [], []
@@ -162,14 +170,28 @@ def spread(
             points = on_shared_seeds(points) if points else []
             if len(points) < len(setting.values) or not points[0].seeds:
                 continue
-            values = np.concatenate([p.values for p in points], -1)
-            drawn = width(draws(values, nested=points[0].nested))
-            own, low, high = interval(float(width(nan_mean(values, axis=(0, 1)))), drawn=drawn)
+            gain, low, high = width(points, share=share)
             about = {"a": label, "b": setting.label, "metric": metric, "seeds": len(points[0].seeds)}
-            made.append({**about, "gain": own, "low": float(low), "high": float(high), "draws": drawn})
+            made.append({**about, "gain": gain, "low": low, "high": high})
         return Found(rows(ground, made), tuple(dict.fromkeys(missing)))
 
     return found
+
+
+def width(points: Sequence[Sample], *, share: bool = False) -> Interval:
+    r"""The range (largest less smallest mean) of one metric over points with the same users.
+
+    The range is the largest difference of two points. The upper end is the largest upper end among the
+    intervals of all differences: it misses only if that of the largest true one does. The lower end is the
+    largest lower end, each at 5 % over the number of pairs (Bonferroni), for noise alone makes some pair
+    differ. It is never below zero. `share`: of the mean over all points.
+    """
+    base = replace(points[0], values=np.mean([p.values for p in points], 0))
+    each = [replace(a, values=a.values - b.values) for a, b in combinations(points, 2)]
+    found = [one for d in each for one in (relative(d, base) if share else d).estimates()]
+    low = max(abs(one.mean) - one.half((1 - LEVEL) / len(found)) for one in found)
+    high = max(abs(one.mean) + one.half() for one in found)
+    return Interval(max(abs(one.mean) for one in found), max(low, 0.0), high)
 
 
 def ranking(label: str, others: Sequence[str], metric: str) -> Finder:
@@ -207,38 +229,31 @@ def largest(a: Role, b: Role, metrics: Sequence[str], named: Mapping[str, str]) 
         x, y = a.fill(ground, metrics), b.fill(ground, metrics)
         if x is None or y is None:
             return Found(pd.DataFrame(), missing)
-        left, right = aligned(x, y)
-        nested = x.nested or y.nested
-        drawn = draws(left - right, nested=nested) / np.abs(draws(right, nested=nested))
-        relative = nan_mean(left - right, (0, 1)) / np.abs(nan_mean(right, (0, 1)))
-        by_seed = nan_mean(left - right, 1) / np.abs(nan_mean(right, 1))
-        own = list(metrics).index(named[ground.place.name])
-        ranks = 1 + (by_seed > by_seed[:, [own]]).sum(1)
-        about = {"a": f"relative gain in {metrics[own]}", "rank": 1.0 + int((relative > relative[own]).sum())}
-        about |= {"ranks": ranks.tolist(), "of": len(metrics), "seeds": len(ranks), "relative": relative[own]}
-        made = []
-        for k, other in enumerate(metrics):
-            if k != own:
-                gain, low, high = interval(relative[own] - relative[k], drawn=drawn[:, own] - drawn[:, k])
-                p = two_sided(drawn[:, own] - drawn[:, k])
-                row = {
-                    "b": f"in {other}",
-                    "metric": metrics[own],
-                    "gain": gain,
-                    "low": low,
-                    "high": high,
-                    "p": p,
-                }
-                made.append({**about, **row, "draws": drawn[:, own] - drawn[:, k]})
+        gain, base = gains(x, y)
+        shares, here = relative(gain, base), named[ground.place.name]
+        by_seed = nan_mean(gain.values, 1) / np.abs(nan_mean(base.values, 1))
+        mean = dict(zip(gain.metrics, (one.mean for one in shares.estimates()), strict=True))
+        ranks = 1 + (by_seed > by_seed[:, [gain.metrics.index(here)]]).sum(1)
+        about = {"a": f"relative gain in {here}", "metric": here, "relative": mean[here], "of": len(mean)}
+        about |= {"rank": 1.0 + sum(m > mean[here] for m in mean.values())}
+        about |= {"ranks": ranks.tolist(), "seeds": len(ranks)}
+        this = shares.only([here])
+        made = [
+            {**about, "b": f"in {other}"}
+            | estimated(replace(this, values=this.values - shares.only([other]).values))
+            for other in gain.metrics
+            if other != here
+        ]
         return Found(rows(ground, made), missing)
 
     return found
 
 
-def two_sided(drawn: np.ndarray) -> float:
-    """Two-sided p that belongs to a percentile interval: below 5 % where that excludes zero."""
-    tail = min(float((drawn <= 0).mean()), float((drawn >= 0).mean()))
-    return float(min(1.0, max(2 * tail, 1 / len(drawn))))
+def estimated(sample: Sample) -> dict[str, Any]:
+    """What a row says of a sample of one metric: `gain, low, high, p, sample`."""
+    (one,) = sample.estimates()
+    gain, low, high = one.interval()
+    return {"gain": gain, "low": low, "high": high, "p": one.p, "sample": sample}
 
 
 def best(labels: Sequence[str], name: str, without: Mapping[str, tuple[str, ...]] | None = None) -> Ranked:

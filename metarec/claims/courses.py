@@ -16,7 +16,7 @@ import numpy as np
 from metarec.claims.ground import Ground
 from metarec.claims.roles import ZERO, Role
 from metarec.runs.plan import Spec
-from metarec.stats.intervals import nan_mean
+from metarec.stats.crossfit import crossfit
 from metarec.stats.runs import select, tame
 from metarec.stats.samples import Sample, direction, on_shared_seeds
 
@@ -110,7 +110,10 @@ class Zero:
 
 @dataclass(frozen=True)
 class WorstPoint:
-    """The point of a whole grid with the lowest mean over seeds; the grid is another spec's."""
+    """The point of a whole grid with the lowest mean, chosen elsewhere than it is measured.
+
+    See `stats.crossfit`. The grid is another spec's.
+    """
 
     label: str
     experiment: Spec
@@ -126,8 +129,11 @@ class WorstPoint:
         points = self._points(ground, metric)
         if not points:
             return None
-        worst = min(points, key=lambda s: direction(metric) * float(nan_mean(s.values)))
-        return replace(worst, label=f"{self.label}, worst of {len(points)} settings")
+        cut = on_shared_seeds(points)
+        if not cut[0].seeds:
+            return None
+        worst, _ = crossfit(np.stack([s.values for s in cut]), np.array([direction(metric)]), 1.0)
+        return replace(cut[0], label=f"{self.label}, worst of {len(points)} settings", values=worst)
 
     def _points(self, ground: Ground, metric: str | None) -> list[Sample]:
         known = metric or next((m for s in ground.samples.values() for m in s.metrics), "")

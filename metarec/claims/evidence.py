@@ -11,8 +11,8 @@ import pandas as pd
 
 from metarec.claims.cells import means
 from metarec.claims.roles import ZERO
-from metarec.claims.rules import corrected
 from metarec.show.html import number, signed
+from metarec.stats.tests import holm
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def ranks(frame: pd.DataFrame, unit: Unit) -> str:
     """The rank by mean at each place, how many others are clearly ahead or behind, and the ranks by seed."""
     lines = []
     for place, own in frame.groupby("place", sort=False):
-        row, clear = own.iloc[0], corrected(own)["clear"]
+        row, clear = own.iloc[0], holm(own)["clear"]
         ahead = own[own["gain"] < 0].sort_values("gain")["b"].tolist()
         told = ", ".join(f"{(clear == s).sum()} {s}" for s in ("+", "-")).replace("-", "−")
         if "rank" in own and not np.isnan(row["rank"]):
@@ -151,7 +151,7 @@ def counts(frame: pd.DataFrame) -> str:
 
 def level(frame: pd.DataFrame) -> str:
     """A sentence if the method compared is level with a floor."""
-    own = frame[frame["draws"].notna()]
+    own = frame[frame["sample"].notna()]
     if own.empty or not own["level"].all():
         return ""
     return f" {own['a'].iloc[0]} is level with a floor in every metric."

@@ -202,7 +202,7 @@ def _weigh(
 
 
 def _level(frame: pd.DataFrame) -> bool:
-    own = frame[frame["draws"].notna()]
+    own = frame[frame["sample"].notna()]
     return bool(len(own) and own["level"].all())
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from metarec.claims.ground import Ground
 from metarec.runs.records import Record
-from metarec.stats.intervals import nan_mean
+from metarec.stats.crossfit import crossfit
 from metarec.stats.runs import label, select, tame
 from metarec.stats.samples import Sample, direction, on_shared_seeds
 
@@ -66,10 +66,12 @@ class OnValidation:
 
 @dataclass(frozen=True)
 class Ranked:
-    """For each metric, the method at a position in the order by mean over seeds.
+    """For each metric, the method at a position in the order by mean, chosen elsewhere than it is measured.
 
     `position` is 0 for the best, 1 for the worst, 0.5 for the median (of an even number, the worse of the
-    two), among those that were run. `without` names, by place, methods that the paper does not run there.
+    two), among those that were run. Choice and measure never share a seed or a user (`stats.crossfit`), so
+    no interval carries a winner's curse. `without` names, by place, methods that the paper does not run
+    there.
     """
 
     labels: tuple[str, ...]
@@ -105,14 +107,10 @@ class Ranked:
         if not first.seeds:
             return None
         values = np.stack([np.broadcast_to(cut.get(s.label, s).values, first.values.shape) for s in there])
-        merit = nan_mean(values, axis=(1, 2)) * [direction(m) for m in metrics]
-        order = np.argsort(-merit, axis=0, kind="stable")  # nan comes last
-        ranked = (~np.isnan(merit)).sum(0)
-        rows = [order[int(np.ceil(self.position * (max(n, 1) - 1))), m] for m, n in enumerate(ranked)]
-        chosen = [values[k, ..., m] for m, k in enumerate(rows)]
-        name = f"{self.name} ({', '.join(there[k].label for k in np.unique(rows).astype(int))})"
-        stacked = np.stack(chosen, -1) if chosen else first.values[..., :0]
-        return replace(first, label=name, metrics=tuple(metrics), values=stacked)
+        merit = np.array([direction(m) for m in metrics])
+        chosen, which = crossfit(values, merit, self.position)
+        name = f"{self.name} ({', '.join(there[k].label for k in np.unique(which))})"
+        return replace(first, label=name, metrics=tuple(metrics), values=chosen)
 
 
 @dataclass(frozen=True)

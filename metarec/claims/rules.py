@@ -4,7 +4,7 @@
 
 A frame is that of `claims.cells`. `whole` says that nothing is missing; otherwise only a failure that no
 further run can take back is told, and all else is noise. A row is + (or -) where its interval lies above
-(below) zero and its test agrees; it is *clear* if the test still does after Holm's correction over the rows
+(below) zero, that is where p is below 5 %; it is *clear* if p still is after Holm's correction over the rows
 of the frame.
 
 *Does not hold* needs evidence against what is stated: a clear row, or an interval beyond the bound. A mean of
@@ -15,6 +15,7 @@ round gives the opposite word: `rule(frame)` is "holds" only if `rule(negated(fr
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,17 +23,11 @@ import pandas as pd
 
 from metarec.claims.cells import means
 from metarec.show.words import FAILS, HOLDS, NOISE
-from metarec.stats.intervals import LEVEL, interval
-from metarec.stats.tests import holm_adjusted
+from metarec.stats.intervals import LEVEL
+from metarec.stats.tests import holm
 
 Rule = Callable[..., str]
 SEEDS = 5  # that the rules are stated for
-
-
-def corrected(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with `holm`, p adjusted over its rows, and `clear`, the sign where that is below 5 %."""
-    adjusted = holm_adjusted(frame["p"])
-    return frame.assign(holm=adjusted, clear=np.where(adjusted < 1 - LEVEL, frame["sign"], "0"))
 
 
 def negated(frame: pd.DataFrame) -> pd.DataFrame:
@@ -42,8 +37,9 @@ def negated(frame: pd.DataFrame) -> pd.DataFrame:
     if "relative" in frame:
         swap |= {"relative": -frame["relative"], "relative_low": -frame["relative_high"]}
         swap |= {"relative_high": -frame["relative_low"]}
-    drawn = pd.Series([None if d is None else -d for d in frame["draws"]], index=frame.index, dtype=object)
-    return frame.assign(a=frame["b"], b=frame["a"], sign=frame["sign"].map(turned), draws=drawn, **swap)
+    sample = [None if s is None else replace(s, values=-s.values) for s in frame["sample"]]
+    swap["sample"] = pd.Series(sample, index=frame.index, dtype=object)
+    return frame.assign(a=frame["b"], b=frame["a"], sign=frame["sign"].map(turned), **swap)
 
 
 def every(frame: pd.DataFrame, *, whole: bool = True, refuted_by: Mapping[str, Any] | None = None) -> str:
@@ -52,7 +48,7 @@ def every(frame: pd.DataFrame, *, whole: bool = True, refuted_by: Mapping[str, A
     `refuted_by` names the rows that alone can refute, by columns and values; the others are conditions.
     Holds needs no correction: all rows must be + at once.
     """
-    against = corrected(frame)
+    against = holm(frame)
     for column, value in (refuted_by or {}).items():
         against = against[against[column] == value]
     if (against["clear"] == "-").any():
@@ -66,7 +62,7 @@ def most(frame: pd.DataFrame, *, whole: bool = True, mean_too: bool = False) -> 
     Does not hold if more than half are - and none is clearly +. With `mean_too` the interval of the mean must
     lie on the same side of zero, on every scale.
     """
-    clear, n = corrected(frame)["clear"], len(frame)
+    clear, n = holm(frame)["clear"], len(frame)
     up = bool((frame["sign"] == "+").sum() > n / 2 and not (clear == "-").any())
     down = bool((frame["sign"] == "-").sum() > n / 2 and not (clear == "+").any())
     if mean_too:
@@ -84,10 +80,8 @@ def mean(frame: pd.DataFrame, *, whole: bool = True, by: str = "scale") -> str:
     found = means(frame, by)
     if whole and (found["low"] > 0).all():
         return HOLDS
-    drawn = [np.mean(list(own["draws"]), axis=0) for _, own in frame.groupby(by, sort=False)]
-    level = 1 - (1 - LEVEL) / len(drawn)
-    ends = [interval(0.0, drawn=d, level=level).high for d in drawn]
-    return FAILS if whole and min(ends) < 0 else NOISE
+    wider = means(frame, by, level=1 - (1 - LEVEL) / len(found))
+    return FAILS if whole and (wider["high"] < 0).any() else NOISE
 
 
 def reaches(frame: pd.DataFrame, *, stated: float, whole: bool = True, final: bool = False) -> str:
@@ -128,7 +122,7 @@ def no_gain(frame: pd.DataFrame, *, allowed: int = 0, failing: int | None = None
 
     Without `failing`: if more than half of the rows are.
     """
-    if (corrected(frame)["clear"] == "+").sum() >= (failing or len(frame) // 2 + 1):
+    if (holm(frame)["clear"] == "+").sum() >= (failing or len(frame) // 2 + 1):
         return FAILS
     return HOLDS if (frame["sign"] == "+").sum() <= allowed else NOISE
 
@@ -144,7 +138,7 @@ def ranked(
     """
     words = []
     for _, own in frame.groupby("place", sort=False):
-        clear = corrected(own)["clear"]
+        clear = holm(own)["clear"]
         over, under = int((clear == "-").sum()), int((clear == "+").sum())
         if over >= rank or (whole and under > len(own) + 1 - rank):
             return FAILS

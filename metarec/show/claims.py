@@ -129,9 +129,8 @@ def _here(claim: Claim, notebook: str, track: str, found: Mapping[str, Finding])
 
 def _notes(book: Paper, frame: pd.DataFrame) -> list[str]:
     notes = [
-        "A cell is + or − where the interval of the gain excludes zero and the paired test agrees. Gains "
-        "are paired over users; intervals come from resampling users, then seeds, or from seeds alone where "
-        "a rule reads curves."
+        "A cell is + or − where the interval of the gain excludes zero. Gains are paired over users; "
+        "intervals are for other seeds and other users, or for other seeds alone where a rule reads curves."
     ]
     if len(set(book.prefixes.values())) > 1:
         notes.append(

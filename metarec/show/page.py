@@ -21,7 +21,7 @@ from metarec.runs.plan import Spec, TableSpec
 from metarec.runs.records import Record
 from metarec.runs.store import Store
 from metarec.show import claims as claims_
-from metarec.show import curves, header, html, pairs
+from metarec.show import curves, header, html, null, pairs
 from metarec.show import dots as dots_
 from metarec.show.table import Table, build
 from metarec.show.words import FAILS, HOLDS, VERDICTS
@@ -99,6 +99,12 @@ class Page:
         spec = self._spec(dataset)
         title = spec.blocks[0].dataset if dataset else ""
         return pairs.table(spec, self.on(dataset), self.store, track=track, title=title)
+
+    def against_itself(self, track: str, dataset: str = "") -> Any:
+        """How often the test tells a method from itself (`show.null`)."""
+        if why := self.lacks(track, dataset):
+            return why
+        return null.table(self._spec(dataset), self.on(dataset), self.store, track=track)
 
     def optimism(self, track: str, methods: Sequence[str], metric: str) -> Any:
         """What picking an epoch by its test scores would have brought."""

@@ -85,11 +85,10 @@ def _notes(frame: pd.DataFrame, unit: Unit, absent: list[str]) -> list[str]:
         who = f"{users} differences, those of the test users of {seeds} splits"
     notes = [
         f"{'Points of per cent' if unit.percent else 'The unit of the metric'}; positive: the first is "
-        f"better. {who}; intervals from resampling users, then seeds.",
-        f"p: two-sided Wilcoxon signed-rank test, Holm's adjustment over the {len(frame)} cells of this "
-        "table. d: mean over standard deviation of the users' differences. Better or worse: p below "
-        "5 % and an interval without zero; the test knows these seeds only, the interval reckons with more.",
-        f"Smallest difference these users could have shown (5 %, power 0.8): {unit.plain(small.min())} "
-        f"to {unit.plain(small.max())}.",
+        f"better. {who}; intervals for other seeds and other users.",
+        f"p: the test of the same model, two-sided, Holm's adjustment over the {len(frame)} cells of this "
+        "table. d: mean over standard deviation of the users' differences. Better or worse: p below 5 %.",
+        f"Smallest difference that could have been seen (5 %, power 0.8): {unit.plain(small.min())} to "
+        f"{unit.plain(small.max())}.",
     ]
     return notes + ([f"Not run: {'; '.join(absent)}."] if absent else [])

@@ -102,7 +102,7 @@ def table(records: Sequence[Record], store: Store, sweep: Sweep, spec: TableSpec
         ]
     notes = [
         "Mean over seeds ± half of its 95 % interval (Student's t). Gains: positive, the first is better; "
-        "bootstrap interval over users, then seeds; p by Wilcoxon's test with Holm's adjustment over the "
+        f"interval for other seeds and other users; p of the same model, Holm's adjustment over the "
         f"{len(paired)} gains."
     ]
     lost = frame[frame["score"].isna()]

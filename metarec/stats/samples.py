@@ -12,6 +12,7 @@ from metarec import metrics as metric_names
 from metarec.errors import RecordError
 from metarec.runs.records import Record
 from metarec.runs.store import Store
+from metarec.stats.intervals import Estimate, estimate, nan_mean
 from metarec.stats.runs import label as label_of
 from metarec.stats.runs import per_user, setting
 
@@ -44,6 +45,11 @@ class Sample:
         """The same with fewer metrics."""
         columns = [self.metrics.index(m) for m in metrics]
         return Sample(self.label, self.seeds, self.splits, tuple(metrics), self.values[..., columns])
+
+    def estimates(self) -> list[Estimate]:
+        """The mean of each metric over seeds and users, with the parts of its variance."""
+        columns = np.moveaxis(self.values, -1, 0)
+        return [estimate(column, nested=self.nested) for column in columns]
 
 
 def direction(metric: str) -> int:
@@ -100,8 +106,8 @@ def on_shared_seeds(samples: Sequence[Sample]) -> list[Sample]:
     return cut
 
 
-def aligned(a: Sample, b: Sample) -> tuple[np.ndarray, np.ndarray]:
-    """Values of two methods on the same splits, `[seeds, tasks, metrics]`, errors negated.
+def aligned(a: Sample, b: Sample) -> tuple[Sample, Sample]:
+    """Two methods on the same seeds and splits, errors negated.
 
     Seeds that only one has are left out; a method without seeds (a floor, recorded once) stands beside every
     seed of the other, if all are on one split. `RecordError` when the two were not scored on the same users.
@@ -109,14 +115,38 @@ def aligned(a: Sample, b: Sample) -> tuple[np.ndarray, np.ndarray]:
     sign = np.array([direction(m) for m in a.metrics])
     shared = sorted(set(a.seeds) & set(b.seeds))
     if 1 in (len(a.seeds), len(b.seeds)) and not (a.nested or b.nested):
-        longer = a if len(a.seeds) >= len(b.seeds) else b
-        shared = list(longer.seeds)
-    picked = []
-    for sample in (a, b):
-        index = [sample.seeds.index(s) if s in sample.seeds else 0 for s in shared]
-        picked.append((sample.values[index] * sign, [sample.splits[i] for i in index]))
-    if not shared or picked[0][1] != picked[1][1]:
+        shared = list((a if len(a.seeds) >= len(b.seeds) else b).seeds)
+    cut = []
+    for s in (a, b):
+        index = [s.seeds.index(seed) if seed in s.seeds else 0 for seed in shared]
+        splits = tuple(s.splits[i] for i in index)
+        cut.append(replace(s, seeds=tuple(shared), splits=splits, values=s.values[index] * sign))
+    x, y = cut
+    if not shared or x.splits != y.splits:
         raise RecordError(
             f"{a.label!r} and {b.label!r} were not scored on the same users; run both with one protocol."
         )
-    return picked[0][0], picked[1][0]
+    return x, y
+
+
+def gains(a: Sample, b: Sample) -> tuple[Sample, Sample]:
+    """The differences of two methods (positive: `a` is better), and the values of `b` that they are against.
+
+    Metrics that either lacks are left out.
+    """
+    defined = [m for m in a.metrics if m in a.defined and m in b.defined]
+    x, y = aligned(a.only(defined), b.only(defined))
+    return replace(x, values=x.values - y.values), y
+
+
+def relative(gain: Sample, base: Sample) -> Sample:
+    r"""Values whose mean is the ratio $r = \bar d/|\bar y|$ of a gain to its base, to first order.
+
+    $r + (d_{su} - r\,\operatorname{sgn}(\bar y)\, y_{su})/|\bar y|$: the delta method. Nan where
+    $\bar y = 0$.
+    """
+    d, y = gain.values, np.where(np.isnan(gain.values), np.nan, base.values)
+    mean_d, mean_y = (nan_mean(nan_mean(x, 1), 0) for x in (d, y))
+    size = np.where(mean_y == 0, np.nan, np.abs(mean_y))
+    ratio = mean_d / size
+    return replace(gain, values=ratio + (d - ratio * np.sign(mean_y) * y) / size)

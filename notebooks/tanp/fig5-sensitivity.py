@@ -147,8 +147,8 @@ equal_rows = torch.softmax(torch.arange(5.0), 0).expand(8, 5)
 page.claims()
 
 # %% [markdown]
-# The range of five means is never below zero, and resampling noisy means widens it. So the intervals of T25 and T26 lie too high, which makes
-# it harder for a claim of flatness to hold.
+# The interval of a range (T25, T26) ends where that of its largest difference of two settings does, and it begins at zero unless two
+# settings clearly differ.
 #
 # ## What could differ
 #

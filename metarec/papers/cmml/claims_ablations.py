@@ -153,8 +153,8 @@ ABLATIONS: tuple[Claim, ...] = (
         ("cmml/table2-scenarios", "cmml/table5-modulation"),
         (
             "log ratio of seed sd, FiLM over Soft-M, averaged over three cut-offs of the three sets (9 "
-            "cells), interval by resampling seeds. Holds if above 0; does not hold if below 0; otherwise "
-            "noise. Print Sigmoid and Linear beside it."
+            "cells), interval by the jackknife over seeds. Holds if above 0; does not hold if below 0; "
+            "otherwise noise. Print Sigmoid and Linear beside it."
         ),
         (
             "partly: half-width larger than that of Soft-M in 6 of 9 cells (e.g. 0.17 vs 0.09, 0.25 vs "
@@ -186,8 +186,8 @@ ABLATIONS: tuple[Claim, ...] = (
         "robustness",
         ("cmml/table5-modulation",),
         (
-            "log ratio of seed sd, Sigmoid over FiLM, averaged over 6 cells, interval by resampling seeds. "
-            "Holds if below 0; does not hold if above 0; otherwise noise."
+            "log ratio of seed sd, Sigmoid over FiLM, averaged over 6 cells, interval by the jackknife over "
+            "seeds. Holds if below 0; does not hold if above 0; otherwise noise."
         ),
         (
             "partly: half-widths are smaller in 3 of 6 cells (0.05 vs 0.07, 0.13 vs 0.14, 0.11 vs 0.17) and "

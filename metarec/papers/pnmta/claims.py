@@ -129,8 +129,8 @@ CLAIMS: tuple[Claim, ...] = (
         "comparison",
         ("pnmta/table2-comparison",),
         (
-            "All-cells rule on gain(next-worst baseline, MetaEmb), 4 metrics x 2 sets, next-worst chosen by "
-            "5-seed mean."
+            "All-cells rule on gain(next-worst baseline, MetaEmb), 4 metrics x 2 sets, next-worst chosen on "
+            "other users and seeds."
         ),
         (
             "partly: worst in 6 of 8 cells; on Book-Crossing MetaHIN is worse for NDCG@3 (0.8091 vs 0.8177) "
@@ -148,7 +148,7 @@ CLAIMS: tuple[Claim, ...] = (
         ("pnmta/table2-comparison",),
         (
             "gain(median of the seven other baselines, MetaHIN) on Book-Crossing, the median taken per "
-            "metric by 5-seed mean. Holds if + in all four metrics; does not hold if clearly - in any; "
+            "metric on other users and seeds. Holds if + in all four metrics; does not hold if clearly - in any; "
             "otherwise noise."
         ),
         (

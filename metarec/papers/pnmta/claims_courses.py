@@ -192,13 +192,13 @@ COURSES: tuple[Claim, ...] = (
         "sensitivity",
         ("pnmta/fig6-embedding-size",),
         (
-            "Relative range of 5-seed mean MAE over the size grid with a bootstrap interval, per set. Holds "
+            "Relative range of 5-seed mean MAE over the size grid with its interval, per set. Holds "
             "if below 2 % on both sets; does not hold if the interval lies above 2 % on any; otherwise "
             "noise."
         ),
         "not in a table",
         FIG6,
-        spread(SIZE, {PNMTA: {}}, "MAE", relative=True),
+        spread(SIZE, {PNMTA: {}}, "MAE", share=True),
         partial(inside, high=0.02),
         partial(widths, bound=0.02, share=True),
     ),
@@ -209,12 +209,12 @@ COURSES: tuple[Claim, ...] = (
         "sensitivity",
         ("pnmta/fig7-adaptation-steps",),
         (
-            "Relative range of 5-seed mean MAE over steps 1..5 with a bootstrap interval, per set. Holds if "
+            "Relative range of 5-seed mean MAE over steps 1..5 with its interval, per set. Holds if "
             "below 2 % on both sets; does not hold if the interval lies above 2 % on any; otherwise noise."
         ),
         "not in a table",
         FIG7,
-        spread(STEP, {PNMTA: {}}, "MAE", relative=True),
+        spread(STEP, {PNMTA: {}}, "MAE", share=True),
         partial(inside, high=0.02),
         partial(widths, bound=0.02, share=True),
     ),

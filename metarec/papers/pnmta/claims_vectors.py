@@ -26,8 +26,7 @@ from metarec.papers.pnmta.vectors import (
 )
 from metarec.runs.records import Record
 from metarec.show.html import number, signed
-from metarec.stats.intervals import Interval, interval
-from metarec.stats.tests import paired_p
+from metarec.stats.intervals import estimate, interval
 
 LEAST, ALPHA = 0.05, 0.05  # of the rules: silhouette, p
 
@@ -59,8 +58,9 @@ def difference(records: Sequence[Record], a: str, b: str, metric: str) -> dict[s
     """A row: the metric of one panel less that of another, paired by seed; Student's t."""
     sides = [{r.seed: r.metrics[metric] for r in records if r.label == panel} for panel in (a, b)]
     gaps = np.array([sides[0][s] - sides[1][s] for s in sorted(set(sides[0]) & set(sides[1]))])
-    gain, low, high = interval(gaps) if len(gaps) else Interval(np.nan, np.nan, np.nan)
-    about = {"a": a, "b": b, "metric": metric, "seeds": len(gaps), "p": paired_p(gaps, t=True)}
+    one = estimate(gaps)
+    gain, low, high = one.interval()
+    about = {"a": a, "b": b, "metric": metric, "seeds": len(gaps), "p": one.p}
     return {**about, "gain": gain, "low": low, "high": high}
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
+from scipy import stats
 from torch import Generator
 
 from metarec.data.ratings import Ratings
@@ -21,7 +22,7 @@ from metarec.papers.pnmta.tables import MAML_PT, PNMTA, spelt
 from metarec.runs.measured import Measurement
 from metarec.runs.records import Record
 from metarec.show import html, style
-from metarec.stats.intervals import DRAWS, Interval, interval
+from metarec.stats.intervals import LEVEL, Interval
 from metarec.tasks import Splits
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def times(records: Sequence[Record]) -> html.Html:
     notes = [
         f"{' or '.join(str(n) for n in sorted(rounds))} rounds; in each, every method takes one step of 32 "
         "tasks, the same for all. Ratio: median over rounds of the ratio within a round; interval by "
-        "resampling rounds."
+        "the sign test."
     ]
     caption = "Time of a step of meta-training"
     columns = ["Median (ms)", "Times MAML-PT"]
@@ -165,10 +166,10 @@ def rounds(records: Sequence[Record]) -> Figure:
 
 
 def ratio(a: np.ndarray, b: np.ndarray) -> Interval:
-    """Median over rounds of `a / b` and its 95 % percentile interval under resampling of rounds."""
+    """Median over rounds of `a / b` and its 95 % interval between two order statistics (the sign test's)."""
     pairs = a / b
-    drawn = np.random.default_rng(len(pairs)).integers(len(pairs), size=(DRAWS, len(pairs)))
-    return interval(float(np.median(pairs)), drawn=np.median(pairs[drawn], axis=1))
+    middle = float(np.median(pairs))
+    return Interval(middle, *stats.quantile_test(pairs, q=middle, p=0.5).confidence_interval(LEVEL))
 
 
 def timed(records: Sequence[Record], dataset: str, device: str) -> dict[str, np.ndarray]:

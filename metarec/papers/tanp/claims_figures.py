@@ -142,7 +142,7 @@ FIGURES: tuple[Claim, ...] = (
         "sensitivity",
         ("tanp/fig5-sensitivity",),
         (
-            "Range (max - min over the lambda grid) of 5-seed mean P@10 per variant with a bootstrap "
+            "Range (max - min over the lambda grid) of 5-seed mean P@10 per variant with its "
             "interval. Holds if the interval lies below 1 point for both and, as a control, the loss that "
             "lambda weighs is at least 0.1 % of the squared error at every point (where it is less, lambda "
             "has nothing to change); does not hold if the interval lies above 1 point for either; otherwise "
@@ -161,7 +161,7 @@ FIGURES: tuple[Claim, ...] = (
         "sensitivity",
         ("tanp/fig5-sensitivity",),
         (
-            "Range (max - min over the k grid) of 5-seed mean P@10 per variant with a bootstrap interval. "
+            "Range (max - min over the k grid) of 5-seed mean P@10 per variant with its interval. "
             "Holds if the interval lies below 1 point for both; does not hold if it lies above 1 point for "
             "either; otherwise noise."
         ),
@@ -178,8 +178,9 @@ FIGURES: tuple[Claim, ...] = (
         "robustness",
         ("tanp/fig5-sensitivity", "tanp/table4-lastfm"),
         (
-            "Worst grid point = lowest 5-seed mean P@10 per variant. Holds if gain of both worst points over"
-            " the best baseline is +; does not hold if either is clearly -; otherwise noise."
+            "Worst grid point in P@10 per variant, chosen on other users and seeds than it is measured on. "
+            "Holds if gain of both worst points over the best baseline is +; does not hold if either is "
+            "clearly -; otherwise noise."
         ),
         (
             "not in a table: the bar to clear is MAMO P@10 = 87.07; only the tuned values 88.33 (FiLM) and "
