@@ -38,7 +38,7 @@ PREFIX = {"published": "", "sound": "std:"}
 # Released clustering target and plain batches; intended target and batches of like length.
 BASE: Mapping[str, Mapping[str, Any]] = {
     "published": {"cluster_target": "released"},
-    "sound": {"cluster_target": "intended", "window": WINDOW},
+    "sound": {"cluster_target": "intended", "window": WINDOW, "standardise": True},
 }
 # Sizes for seconds on a CPU; the planted users have 30 to 60 ratings.
 QUICK: Mapping[str, Any] = {"epochs": 8, "lr": 3e-3}
