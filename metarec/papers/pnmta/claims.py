@@ -148,8 +148,8 @@ CLAIMS: tuple[Claim, ...] = (
         ("pnmta/table2-comparison",),
         (
             "gain(median of the seven other baselines, MetaHIN) on Book-Crossing, the median taken per "
-            "metric on other users and seeds. Holds if + in all four metrics; does not hold if clearly - in any; "
-            "otherwise noise."
+            "metric on other users and seeds. Holds if + in all four metrics; does not hold if clearly - in "
+            "any; otherwise noise."
         ),
         (
             "consistent: rank 7 of 8 in MAE (1.6855) and RMSE (2.0328), 8 of 8 in NDCG@3 (0.8091) and NDCG@5"
