@@ -14,7 +14,9 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from metarec.errors import RecordError
+from metarec.papers.tanp.tables import NINE, TABLE4
 from metarec.runs.store import Store
+from metarec.show import null
 from metarec.stats import tests
 from metarec.stats.crossfit import crossfit
 from metarec.stats.null import against_itself, simulated
@@ -167,6 +169,16 @@ def test_seeds_with_splits_of_their_own_share_no_users() -> None:
         against_itself(own)
     with pytest.raises(RecordError, match="4 or more"):
         against_itself(sample(np.zeros((3, 3, 1))))
+
+
+def test_a_page_shows_how_often_a_method_differs_from_itself(store: Store) -> None:
+    records = add_seeds(store, "a", dict.fromkeys(NINE, 0.1), wobble=0.01)
+    records += add_seeds(store, "a floor", dict.fromkeys(NINE, 0.0), seeds=1)
+    shown = null.table(TABLE4, records, store, track="published")
+    assert shown.frame["method"].tolist() == ["a"] and shown.frame["tests"].item() == 30 * 9
+    assert f"{shown.frame['clear'].item()} of 270" in shown.html
+    with pytest.raises(RecordError, match="4 seeds"):
+        null.table(TABLE4, records[:3], store, track="published")
 
 
 # --- the best of several

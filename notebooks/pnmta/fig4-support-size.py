@@ -84,7 +84,8 @@ courses.table(page)
 # lower panels compare a user with itself; they decide.
 #
 # **More ratings help, the first ten most.** The errors of all four models fall with the support on both sets, as the paper says. Beyond twenty
-# ratings they fall only a little. At the largest support PNMTA is clearly better than MeLU on both sets.
+# ratings they fall only a little. At the largest support PNMTA is better than MeLU on both sets, but not after
+# Holm's adjustment.
 #
 # **With few ratings the order is not the paper's.** The paper says that the pretrained models lose least when the support becomes smaller. Here
 # both lose clearly more than MeLU, on both sets. With three ratings PNMTA is worse than MeLU, clearly on MovieLens-1M and not clearly

@@ -84,8 +84,8 @@ courses.table(page)
 # further users too. The horizontal line is the mean of all ratings. The claim about full pretraining (P33) is about the gain of Full-PT over
 # PNMTA in the lower panels: it should start above zero and fall from left to right.
 #
-# **MeLU needs many users, PNMTA only few.** With a fifth of the training users MeLU is worse than the mean of all ratings on
-# Book-Crossing and clearly worse than PNMTA on both sets. On Book-Crossing PNMTA is hardly worse with this fifth than with all users, and
+# **MeLU needs many users, PNMTA only few.** With a fifth of the training users MeLU is worse than PNMTA on both sets, and on
+# Book-Crossing clearly so and worse than the mean of all ratings too. On Book-Crossing PNMTA is hardly worse with this fifth than with all users, and
 # PNMTA and Full-PT beat MeLU at every share. On MovieLens-1M PNMTA cannot be told from MeLU at shares of 60 and 80 %, and leads a little with
 # all users; Full-PT beats MeLU there only at the smallest share.
 #

@@ -87,9 +87,9 @@ courses.table(page)
 # rule (see P37), and then stays level. MAML-PT has smaller steps and changes less. Two steps instead of five make training much
 # faster and the error larger. P38 has the numbers; its times are those of [Tables 4 and 5](table45-modulator-costs.ipynb).
 #
-# **Which method is better depends on the number.** With one step MAML-PT looks better than PNMTA, but not clearly. With three or four steps
-# PNMTA is clearly better on both sets; with five it leads clearly on Book-Crossing only. Pretraining helps clearly at every number
-# on MovieLens-1M, and at three steps on Book-Crossing. At every number the means of all methods stay above the damped bias, which takes no
+# **Which method is better depends on the number.** With one step MAML-PT looks better than PNMTA, but not clearly. With three steps or more
+# PNMTA is clearly better on Book-Crossing; on MovieLens-1M its lead is small and not clear. Pretraining helps clearly from three steps on
+# on MovieLens-1M, and at no number on Book-Crossing. At every number the means of all methods stay above the damped bias, which takes no
 # gradient step at all.
 #
 # ## Verdict on each claim
