@@ -45,9 +45,12 @@ PYTEST = OMP_NUM_THREADS=1 $(BIN)/pytest -n $(TEST_JOBS) --dist loadfile
 BROWSER = tests/test_site.py
 QUICK = tests/test_notebooks.py
 
+# What opens a page, a notebook or a browser.
+PAGES = $(BROWSER) $(QUICK) tests/test_pages.py tests/test_derivations.py
+
 .PHONY: unit
-unit: $(STAMP) ## the tests of the package alone: no book, no notebook, no browser
-	$(PYTEST) tests $(addprefix --ignore ,$(BROWSER) $(QUICK) tests/test_pages.py)
+unit: $(STAMP) ## the tests of the package alone: no book, no notebook, no browser, none that is slow
+	$(PYTEST) -m "not slow" tests $(addprefix --ignore ,$(PAGES))
 
 .PHONY: test-site
 test-site: book ## the built pages in a browser

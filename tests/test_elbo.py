@@ -51,6 +51,7 @@ def diagonals(seed: int, d: int = 3, tasks: tuple[int, ...] = ()) -> tuple[tanp.
 # Steps 1 and 2: the evidence
 
 
+@pytest.mark.slow
 def test_evidence_is_the_integral_over_z() -> None:
     user = users(0, n=5)
     w, y = user.features.numpy(), user.labels.numpy()

@@ -81,6 +81,7 @@ def test_run_without_a_name_lists_what_can_be_run(capsys: pytest.CaptureFixture[
     assert all(one.title in line for one, line in zip(specs().values(), lines, strict=True))
 
 
+@pytest.mark.slow
 def test_the_recorded_results_are_shown_from_anywhere(tmp_path: Path) -> None:
     words = ("-m", "metarec", "show", "tanp.table4", "--track", "published", "--metrics", "P@5")
     shown = python(*words, cwd=tmp_path, METAREC_RESULTS=str(ROOT / "results"))

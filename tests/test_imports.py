@@ -123,6 +123,7 @@ def test_what_reads_records_names_no_trainer_at_its_top(package: str) -> None:
     assert not [i for i in at_top if i.of.startswith(TRAINERS)]
 
 
+@pytest.mark.slow
 def test_reading_records_imports_no_trainer_and_no_sklearn() -> None:
     """A fresh interpreter imports every module that reads; nothing that trains or clusters came along."""
     wanted = [name for name in MODULES if floor(name) in READERS]

@@ -482,6 +482,7 @@ def test_the_time_before_an_interruption_counts(tmp_path: Path, monkeypatch: pyt
     assert 3600 < record.wall_seconds < 3700
 
 
+@pytest.mark.slow
 def test_a_cluster_that_is_asked_for_is_used_for_a_single_group_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -137,6 +137,7 @@ def test_figures_name_their_axes(folder: Path, name: str, machines: int) -> None
     figure.canvas.draw()
 
 
+@pytest.mark.slow
 def test_measurements_of_the_repository_and_of_unknown_profiles(monkeypatch: Any, tmp_path: Path) -> None:
     monkeypatch.setenv("METAREC_RESULTS", str(tmp_path))
     assert costs.measurements("recorded") == tmp_path / "benchmarks"

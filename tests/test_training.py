@@ -206,6 +206,7 @@ interrupted(Path(sys.argv[2]), 400)
 """
 
 
+@pytest.mark.slow
 def test_resume_after_kill_gives_the_same_bits(tmp_path: Path) -> None:
     path = tmp_path / "run.safetensors"
     here = Path(__file__).parent

@@ -29,7 +29,7 @@ from metarec.claims.roles import Method, Ranked, Role
 from metarec.errors import RecordError
 from metarec.stats import tests
 from metarec.stats.intervals import LEVEL, Estimate, Interval, nan_mean, weighted
-from metarec.stats.samples import Sample, direction, gains, on_shared_seeds, relative
+from metarec.stats.samples import Sample, direction, gains, meet, on_shared_seeds, relative
 
 
 class Found(NamedTuple):
@@ -63,8 +63,10 @@ def pairs(*sides: tuple[Role, Role], metrics: Sequence[str], along: Setting | No
             for part, (a, b) in enumerate(sides):
                 missing += [what + end for what in (*a.missing(here), *b.missing(here))]
                 x, y = a.fill(here, metrics), b.fill(here, metrics)
-                if x is not None and y is not None:
+                if x is not None and y is not None and meet(x, y):
                     rows.append(compared(x, y, here).assign(part=part, at=word))
+                elif x is not None and y is not None:
+                    missing.append(f"a seed at which neither {x.label} nor {y.label} has diverged{end}")
         return Found(joined(rows), tuple(dict.fromkeys(missing)))
 
     return found
@@ -227,7 +229,7 @@ def largest(a: Role, b: Role, metrics: Sequence[str], named: Mapping[str, str]) 
     def found(ground: Ground) -> Found:
         missing = tuple(dict.fromkeys([*a.missing(ground), *b.missing(ground)]))
         x, y = a.fill(ground, metrics), b.fill(ground, metrics)
-        if x is None or y is None:
+        if x is None or y is None or not meet(x, y):
             return Found(pd.DataFrame(), missing)
         gain, base = gains(x, y)
         shares, here = relative(gain, base), named[ground.place.name]

@@ -14,7 +14,7 @@ from metarec.runs.records import Record
 from metarec.runs.store import Store
 from metarec.stats import tests
 from metarec.stats.runs import Limits, label, limits, read, select, setting
-from metarec.stats.samples import Sample, samples
+from metarec.stats.samples import Sample, meet, samples
 
 BOTH = ("published", "sound")
 
@@ -101,7 +101,9 @@ class Ground:
             signs = [
                 tests.compare(sample, floor.only(sample.metrics))["sign"]
                 for floor in self.floor_samples
-                if floor.label != sample.label and set(sample.metrics) <= set(floor.defined)
+                if floor.label != sample.label
+                and set(sample.metrics) <= set(floor.defined)
+                and meet(sample, floor)
             ]
             self._level[key] = any(bool((sign == "0").all()) for sign in signs)
         return self._level[key]

@@ -17,7 +17,7 @@ import pandas as pd
 from metarec.claims.cells import Finder, joined
 from metarec.claims.evidence import Say, Unit, summary
 from metarec.claims.ground import Ground, Place
-from metarec.claims.rules import SEEDS, Rule
+from metarec.claims.rules import SEEDS, STABLE, Rule
 from metarec.runs.records import Record
 from metarec.runs.store import Store
 from metarec.show.words import FAILS, HOLDS, NOISE, PENDING, UNTESTABLE
@@ -217,7 +217,7 @@ def _seeds(ground: Ground, n: int) -> tuple[str, ...]:
     for r in trained:
         seeds.setdefault(label(r), set()).add(r.seed)
     absent = max(0, SEEDS - min(map(len, seeds.values()), default=0))
-    lost = SEEDS - absent - n
+    lost = SEEDS - absent - n if n < STABLE else 0
     left_out = f"{lost} seed{'s' * (lost > 1)} at which a method compared has diverged"
     more = f"{absent} more seed{'s' * (absent > 1)}"
     return ((more,) if absent else ()) + ((left_out,) if lost > 0 else ())

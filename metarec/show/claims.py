@@ -13,7 +13,7 @@ from html import escape
 
 import pandas as pd
 
-from metarec.claims.ledger import PAPERS, SEEDS, TRACKS, Claim, Finding, Paper, decided, paper
+from metarec.claims.ledger import PAPERS, SEEDS, STABLE, TRACKS, Claim, Finding, Paper, decided, paper
 from metarec.errors import RecordError
 from metarec.runs.records import Record
 from metarec.runs.store import Store
@@ -139,8 +139,8 @@ def _notes(book: Paper, frame: pd.DataFrame) -> list[str]:
         )
     if len(frame) and (frame["so_far"] != "").any():
         notes.append(
-            f"So far: what the rule says of the seeds there are. The rules ask for {SEEDS}; where one was "
-            "not run, or a method compared has diverged at it, only a failure is final."
+            f"So far: what the rule says of the seeds there are. The rules ask for {SEEDS}, and that no "
+            f"method compared has diverged at {STABLE} of them; until then only a failure is final."
         )
     return [*notes, *book.remarks]
 

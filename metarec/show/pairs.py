@@ -16,7 +16,7 @@ from metarec.runs.store import Store
 from metarec.show import html
 from metarec.stats import tests
 from metarec.stats.runs import emptied
-from metarec.stats.samples import samples
+from metarec.stats.samples import meet, samples
 
 
 def table(
@@ -36,7 +36,11 @@ def table(
     found = samples(own, store, [prefix + m for m in metrics])
     frame = tests.pairwise(found, spec.pairs)
     frame["metric"] = frame["metric"].str.removeprefix(prefix)
-    absent = [f"{a} against {b}" for a, b in spec.pairs if a not in found or b not in found]
+    absent = [
+        f"{a} against {b}"
+        for a, b in spec.pairs
+        if a not in found or b not in found or not meet(found[a], found[b])
+    ]
     unit = Unit(spec.percent)
     rows = []
     for (a, b), cells in frame.groupby(["a", "b"], sort=False):

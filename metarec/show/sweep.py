@@ -19,7 +19,7 @@ from metarec.show.cells import our_number
 from metarec.stats import tests
 from metarec.stats.intervals import interval
 from metarec.stats.runs import emptied, select
-from metarec.stats.samples import samples
+from metarec.stats.samples import meet, samples
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def gains(
             here = [r for r in select(own, {sweep.setting.path: value}) if block.holds(r)]
             there = samples(here, store, [sweep.metric]) if here else {}
             for a, b in sweep.pairs:
-                if a in there and b in there:
+                if a in there and b in there and meet(there[a], there[b]):
                     row = tests.compare(there[a], there[b])
                     found.append(row.assign(dataset=block.dataset, value=value))
     if not found:

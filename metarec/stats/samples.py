@@ -106,6 +106,12 @@ def on_shared_seeds(samples: Sequence[Sample]) -> list[Sample]:
     return cut
 
 
+def meet(a: Sample, b: Sample) -> bool:
+    """Whether the two can be compared: they share a seed at which neither has diverged, or one is a floor."""
+    alone = 1 in (len(a.seeds), len(b.seeds)) and len({*a.splits, *b.splits}) == 1
+    return alone or bool({*a.seeds} & {*b.seeds})
+
+
 def aligned(a: Sample, b: Sample) -> tuple[Sample, Sample]:
     """Two methods on the same seeds and splits, errors negated.
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from metarec.errors import RecordError
 from metarec.stats.intervals import LEVEL, nan_mean
-from metarec.stats.samples import Sample, gains, relative
+from metarec.stats.samples import Sample, gains, meet, relative
 
 
 def compare(a: Sample, b: Sample) -> pd.DataFrame:
@@ -81,7 +81,8 @@ def pairwise(
 ) -> pd.DataFrame:
     """`compare` for each pair whose two methods have records, Holm over all rows together."""
     chosen = {label: s if metrics is None else s.only(metrics) for label, s in found.items()}
-    rows = [compare(chosen[a], chosen[b]) for a, b in pairs if a in chosen and b in chosen]
+    there = [(chosen[a], chosen[b]) for a, b in pairs if a in chosen and b in chosen]
+    rows = [compare(a, b) for a, b in there if meet(a, b)]
     if not rows:
-        raise RecordError("none of the pairs asked for has records of both methods.")
+        raise RecordError("none of the pairs asked for has records of both methods at one seed.")
     return holm(pd.concat(rows, ignore_index=True))

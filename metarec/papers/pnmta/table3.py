@@ -20,7 +20,7 @@ from metarec.show.page import Page
 from metarec.show.table import Table, build, paper_values
 from metarec.stats import tests
 from metarec.stats.runs import emptied
-from metarec.stats.samples import samples
+from metarec.stats.samples import meet, samples
 
 DEFAULT = cell("C", "film")
 
@@ -133,8 +133,12 @@ def forest(page: Page, track: str, *, default: str = DEFAULT) -> Figure | html.H
         own = [r for r in kept if r.track == track and block.holds(r)]
         if own:
             there = samples(own, store, ["MAE"])
-            rows = [tests.compare(there[default], other) for name, other in there.items() if name != default]
-            found[block.dataset] = tests.holm(pd.concat(rows, ignore_index=True))
+            others = [s for name, s in there.items() if name != default and default in there]
+            rows = [tests.compare(there[default], other) for other in others if meet(there[default], other)]
+            if rows:
+                found[block.dataset] = tests.holm(pd.concat(rows, ignore_index=True))
+    if not found:
+        return html.nothing("Every seed of the default has diverged, so there is nothing to compare.")
     names = [
         name
         for name in spec.printed
