@@ -122,7 +122,23 @@ def snapshot(folder: Path) -> dict[Path, tuple[int, int]]:
     return {p: (p.stat().st_size, p.stat().st_mtime_ns) for p in folder.rglob("*") if p.is_file()}
 
 
-@each_notebook
+def reads_profile(path: Path) -> bool:
+    """Whether a cell after the parameters uses `profile`; if none does, a quick run is the recorded one."""
+    names = [
+        node.id
+        for cell in code_cells(path)
+        if "parameters" not in cell.metadata.get("tags", [])
+        for node in ast.walk(ast.parse(cell.source))
+        if isinstance(node, ast.Name)
+    ]
+    return "profile" in names
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in NOTEBOOKS if reads_profile(path)],
+    ids=lambda p: p.relative_to(ROOT / "notebooks").as_posix(),
+)
 def test_quick_profile_runs_from_start_to_end(path: Path, tmp_path: Path) -> None:
     """Papermill only warns of a parameter the notebook does not know, hence the check of the names first."""
     import papermill

@@ -292,22 +292,21 @@ TRIAL = TableSpec(
 )
 
 
-def answer(store: Store, run: Run, valid: float, last: float | None = None, test: float = 0.0) -> None:
+def answer(run: Run, valid: float, last: float | None = None, test: float = 0.0) -> Record:
     """A record of a search run as if it had been trained: its score at the kept and at the last epoch."""
     place = run.protocol
     made = Record(
         run.paper, place.track, place.dataset, run.model, {}, run.seed, {"MAE": test}, config=run.config
     )
     curve = {"valid": {place.selection.metric: [valid, valid if last is None else last]}}
-    store.add(replace(made, extra={"valid": valid, "curve": curve}))
+    return replace(made, extra={"valid": valid, "curve": curve})
 
 
 def searched(one: TableSpec, store: Store, valid: Callable[[Run], float], **more: Any) -> list[Run]:
     """Both rounds of the searches of a table, answered by `valid`; the runs of all."""
     asked = Request("full", ("published", "sound"), 1, store)
     for _ in range(2):  # the second round follows from the first
-        for run in one.search_runs(asked):
-            answer(store, run, valid(run), **more)
+        store.add_all(answer(run, valid(run), **more) for run in one.search_runs(asked))
     return one.search_runs(asked)
 
 
@@ -317,8 +316,7 @@ def test_a_search_tries_every_point_shortly_and_the_best_in_full(tmp_path: Path)
     first = TRIAL.search_runs(asked)
     assert [run.options["lr"] for run in first] == [p["lr"] for p in TRIED.points]
     assert {(run.seed, run.options["epochs"]) for run in first} == {(0, 2)}
-    for run in first:
-        answer(store, run, run.options["lr"])
+    store.add_all(answer(run, run.options["lr"]) for run in first)
     finals = TRIAL.search_runs(asked)[len(first) :]
     least = sorted(p["lr"] for p in TRIED.points)[:2]
     assert {(r.options["lr"], r.seed, r.options["epochs"]) for r in finals} == {
@@ -352,7 +350,7 @@ def test_each_track_chooses_by_the_epoch_that_it_reports(tmp_path: Path) -> None
     for _ in range(2):
         for run in TRIAL.search_runs(asked):
             lr = run.options["lr"]
-            answer(store, run, lr, last=9.0 if lr == least[0] else lr)
+            store.add(answer(run, lr, last=9.0 if lr == least[0] else lr))
     assert TRIAL.chosen(block, row, store, "sound") == {"lr": least[0]}
     assert TRIAL.chosen(block, row, store, "published") == {"lr": least[1]}
 

@@ -34,6 +34,7 @@ class Store:
     def __init__(self, root: Path):
         self.root = Path(root)
         self._seen: dict[Path, tuple[tuple[int, int], list[Record]]] = {}
+        self._indexed: dict[Path, tuple[Any, Mapping[Any, list[Record]]]] = {}
 
     def path(self, paper: str, place: str) -> Path:
         """The file of a place; `RecordError` for names unfit for a file."""
@@ -55,6 +56,14 @@ class Store:
             found = [parse(line, f"{path}, line {n}") for n, line in lines if line.strip()]
             self._seen[path] = state, found
         return list(self._seen[path][1])
+
+    def index(self, paper: str, place: str) -> Mapping[Any, list[Record]]:
+        """The records of a place by (configuration, seed), and by the cells that they filled before."""
+        records, path = self.read(paper, place), self.path(paper, place)
+        known = self._seen.get(path, (None,))[0]
+        if known is None or self._indexed.get(path, (None,))[0] != known:
+            self._indexed[path] = known, _index(records)
+        return self._indexed[path][1]
 
     def add(self, record: Record, per_user: Mapping[str, np.ndarray] | None = None) -> None:
         """Add one record and, if given, its per-task metrics `{name: [tasks]}`."""
@@ -167,15 +176,12 @@ def find(runs: Sequence[Run] | Iterator[Run], store: Store, *, before: bool = Fa
     table which asks comes first, then the shared one.
     """
     found: list[Record | None] = []
-    index: dict[tuple[str, str], dict[Any, list[Record]]] = {}
     for run in runs:
-        where = (run.paper, f"{run.protocol.dataset}/{run.model}")
-        if where not in index:
-            index[where] = _index(store.read(*where))
-        cell = (run.protocol.track, digest([run.table, run.label, dict(run.varied)]), run.seed)
-        own = index[where].get((run.config, run.seed), []) if run.settled else []
+        index = store.index(run.paper, f"{run.protocol.dataset}/{run.model}")
+        own = index.get((run.config, run.seed), []) if run.settled else []
         if before:
-            earlier = [r for r in index[where].get(cell, []) if r not in own]
+            cell = (run.protocol.track, digest([run.table, run.label, dict(run.varied)]), run.seed)
+            earlier = [r for r in index.get(cell, []) if r not in own]
             own = [replace(r, versions={**r.versions, versions.SETTINGS: 0}) for r in earlier] or own
         own = sorted(own, key=lambda r: (r.tag != run.table, r.tag))
         found.append(replace(own[0], label=run.label, varied=dict(run.varied)) if own else None)
