@@ -16,9 +16,10 @@ assert TANP is not None
 @pytest.mark.parametrize("search", [SEARCH, TANP], ids=["pnmta", "tanp"])
 def test_the_papers_own_point_is_tried_first_and_none_twice(search: Search) -> None:
     assert search.points[0] == search.own
-    assert len(search.points) == search.n == len({tuple(p.values()) for p in search.points})
+    drawn = search.points[: search.n]
+    assert len({tuple(p.values()) for p in search.points}) == len(search.points) >= len(drawn) == search.n
     for name, (low, high) in search.space.items():
-        assert all(low <= p[name] <= high and type(p[name]) is type(low) for p in search.points)
+        assert all(low <= p[name] <= high and type(p[name]) is type(low) for p in drawn)
         assert low < search.own[name] < high, "the paper's value is no end of what is tried"
 
 
@@ -36,6 +37,12 @@ def test_options_are_not_tied() -> None:
     ranks = drawn.argsort(0).argsort(0)
     between = np.corrcoef(ranks.T)[np.triu_indices(3, 1)]
     assert (np.abs(between) < 0.4).all(), between
+
+
+def test_points_behind_an_end_come_last_and_move_none_of_the_others() -> None:
+    search = Search({"lr": (1e-4, 1e-1)}, {"lr": 1e-3}, (1, 2), beyond=({"lr": 0.3},))
+    assert search.points == (*Search(search.space, search.own, (1, 2)).points, {"lr": 0.3})
+    assert search.ends("lr")[1] == 0.3
 
 
 def test_a_point_without_a_score_is_never_among_the_best() -> None:

@@ -35,21 +35,21 @@ class FieldEmbedding(nn.Module):
     values, $\frac{1}{c}\sum_{v} m_v\,\theta_v$ with $m$ the multi-hot vector and $c$ its number of ones; an
     entry without any value gives zeros (the released MeLU divides by zero there). Tables are `[values, d]`:
     standard normal for single-valued fields and uniform within $1/\sqrt{\text{values}}$ for multi-valued
-    ones, as the Embedding and the bias-free Linear of the released MeLU start.
+    ones, as the Embedding and the bias-free Linear of the released MeLU start; `start` multiplies both.
 
     Feature tables are index buffers: shared by stacked replicas, left out of checkpoints. `pairs` also keeps,
     for multi-valued fields of few enough entries, how many values each pair of entries shares (see
     `overlap`).
     """
 
-    def __init__(self, fields: Sequence[Field], d: int, *, pairs: bool = False):
+    def __init__(self, fields: Sequence[Field], d: int, *, pairs: bool = False, start: float = 1.0):
         super().__init__()
         self.fields = {f.name.replace(".", "_"): f.multi for f in fields}
         self.paired = {name for name in self.fields if pairs and len(fields[0].values) ** 2 <= MAX_PAIRS}
         self.d_out = d * len(fields)
         self.tables = nn.ParameterDict()
         for name, f in zip(self.fields, fields, strict=True):
-            self.tables[name] = nn.Parameter(_start(f, d))
+            self.tables[name] = nn.Parameter(start * _start(f, d))
             self._keep(f"{name}_values", f.values)
             if f.multi:
                 self._keep_entries(name, f.values)
@@ -115,10 +115,10 @@ class PairEncoder(nn.Module):
     first, the same model up to the order of the columns.
     """
 
-    def __init__(self, schema: Schema, d: int, *, pairs: bool = False):
+    def __init__(self, schema: Schema, d: int, *, pairs: bool = False, start: float = 1.0):
         super().__init__()
-        self.item = FieldEmbedding(side_fields(schema, "item"), d, pairs=pairs)
-        self.user = FieldEmbedding(side_fields(schema, "user"), d, pairs=pairs)
+        self.item = FieldEmbedding(side_fields(schema, "item"), d, pairs=pairs, start=start)
+        self.user = FieldEmbedding(side_fields(schema, "user"), d, pairs=pairs, start=start)
         self.d_out = self.item.d_out + self.user.d_out
 
     def forward(self, user: Tensor, item: Tensor, tables: Mapping[str, Tensor] | None = None) -> Tensor:

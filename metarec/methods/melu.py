@@ -46,7 +46,7 @@ class MeLUOptions(Stable):
     `d` is the size of each field's embedding and `hidden` the widths of the head. The inner loop takes
     `steps` steps of size `inner_lr` on the whole support, or on `inner_batch` draws from it a step. Step
     sizes and epochs are those of the re-implementation that CMML compares with; see `RELEASED` for MeLU's
-    own.
+    own. `start` multiplies the starting values of the tables.
     """
 
     d: int = 32
@@ -59,6 +59,7 @@ class MeLUOptions(Stable):
     batch: int = 32
     lr: float = 3e-4
     window: int = 1
+    start: float = 1.0
 
 
 # Defaults of MeLU's released program: its inner step is too small to change a prediction.
@@ -77,7 +78,7 @@ class MeLU(Method):
         o = options_from(self.Options, options, type(self).__name__)
         self.options: Any = o
         self.kind = schema.kind
-        self.encoder = PairEncoder(schema, o.d, pairs=self.pairs)
+        self.encoder = PairEncoder(schema, o.d, pairs=self.pairs, start=o.start)
         self.head = MLP((self.encoder.d_out, *o.hidden, 1))
         self.inner_lr: Tensor
         self.register_buffer("inner_lr", torch.tensor(o.inner_lr, dtype=torch.float64))

@@ -17,7 +17,8 @@ class Search:
     `space` holds the range of each option, ends included: whole numbers are drawn evenly, others evenly in
     their logarithm. `own` is the paper's point, or a usual one where it prints none; it is always among the
     `n`. The others are a Latin hypercube: the range of every option is cut into as many parts as there are
-    points, each part is met once, and the order of one option says nothing about that of another.
+    points, each part is met once, and the order of one option says nothing about that of another. `beyond`
+    holds points that were added behind an end at which a value had been chosen.
 
     Round one trains every point with the first seed for `epochs[0]` epochs. Round two trains the `finalists`
     with the best scores for `epochs[1]`, with every seed.
@@ -28,6 +29,7 @@ class Search:
     epochs: tuple[int, int]
     maximise: bool = True
     n: int = 16
+    beyond: tuple[Mapping[str, Any], ...] = ()
     finalists: int = 4
     seeds: tuple[int, ...] = (0, 1)
 
@@ -40,7 +42,7 @@ class Search:
         drawn = sampler.random(self.n - 1)
         columns = [_spread(u, *ends) for u, ends in zip(drawn.T, self.space.values(), strict=True)]
         found = [dict(zip(self.space, values, strict=True)) for values in zip(*columns, strict=True)]
-        return (dict(self.own), *found)
+        return (dict(self.own), *found, *self.beyond)
 
     def best(self, scores: Sequence[float]) -> list[int]:
         """Indices of points from the best score on; one without a finite score stands last."""

@@ -162,8 +162,8 @@ def _tuning(search: Sequence[Record], records: Sequence[Record], spec: TableSpec
     if any(versions.SETTINGS in r.versions for r in records):
         return "settings of an earlier search; the present one is not done"
     lines = [
-        f"{s.n} settings a method for {s.epochs[0]} epochs, the best {s.finalists} for {s.epochs[1]} with "
-        f"{len(s.seeds)} seeds, on validation users only"
+        f"{len(s.points)} settings a method for {s.epochs[0]} epochs, the best {s.finalists} for "
+        f"{s.epochs[1]} with {len(s.seeds)} seeds, on validation users only"
         for s in of.values()
     ]
     lines.append(f"{len(search)} runs, {_duration(sum(r.wall_seconds for r in search))}")

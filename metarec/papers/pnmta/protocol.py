@@ -21,7 +21,9 @@ PATIENCE = 8
 HIDE = 0.02
 
 
-def protocol(track: str, profile: str, dataset: str, *, searching: bool = False, **rule: Any) -> Protocol:
+def protocol(
+    track: str, profile: str, dataset: str, *, searching: bool = False, hide: float = HIDE, **rule: Any
+) -> Protocol:
     """Cold-start users of 13 to 100 ratings, the last ten the query; every seed splits the users anew.
 
     `published`: the last epoch, test scored along the way (Fig 9). `sound`: the epoch with the least
@@ -44,5 +46,5 @@ def protocol(track: str, profile: str, dataset: str, *, searching: bool = False,
         split_per_seed=True,
         metric_sets={"": "pnmta"},
         selection=choose if sound else keep_last,
-        hide=HIDE if sound else 0.0,
+        hide=hide if sound else 0.0,
     )
