@@ -370,12 +370,14 @@ def test_a_row_of_pnmtas_table_3_trains_at_the_step_size_found_for_it(tmp_path: 
         assert run.options["inner_lr"] == (found if run.protocol.track == "sound" else 0.01)
 
 
-def test_a_block_shows_the_settings_before_until_all_of_its_runs_are_there(tmp_path: Path) -> None:
+def test_a_block_shows_the_settings_before_until_half_of_its_rows_are_run_anew(tmp_path: Path) -> None:
     """No row of settings of now stands beside one of those before: their users may be others."""
     store = Store(tmp_path)
-    searched(TRIAL, store, lambda run: run.options["lr"])
+    more = (Row("N", "melu", {"epochs": 3}), Row("O", "melu", {"epochs": 4}))
+    trial = replace(TRIAL, rows=(*TRIAL.rows, *more))
+    searched(trial, store, lambda run: run.options["lr"])
     asked = Request("full", ("sound",), 2, store)
-    runs = TRIAL.runs(asked)
+    runs = trial.runs(asked)
 
     def made(run: Run, config: str, stood: bool) -> Record:
         cell = [[run.table, run.label, {}]] if stood else []
@@ -383,16 +385,17 @@ def test_a_block_shows_the_settings_before_until_all_of_its_runs_are_there(tmp_p
             run.paper, "sound", run.protocol.dataset, run.model, {}, run.seed, {}, config=config, stood=cell
         )
 
+    def shown() -> list[Record]:
+        return trial.records(asked)
+
     store.add_all(made(run, f"before {run.label}", True) for run in runs)
-    store.add_all(made(run, run.config, False) for run in runs[:-1])
-    shown = TRIAL.records(asked)
-    assert [r.config for r in shown] == [f"before {run.label}" for run in runs]
-    assert all(versions.older(r.versions) == ["settings 0, now 1"] for r in shown)
-    assert [r.key for r in shown] == [r.key for r in store.read("pnmta", "ml-1m/melu") if r.stood]
-    store.add(made(runs[-1], runs[-1].config, False))
-    shown = TRIAL.records(asked)
-    assert [r.config for r in shown] == [run.config for run in runs]
-    assert not any(versions.older(r.versions) for r in shown)
+    store.add_all(made(run, run.config, False) for run in runs[:3])  # one row of four, and a seed of another
+    assert [r.config for r in shown()] == [f"before {run.label}" for run in runs]
+    assert all(versions.older(r.versions) == ["settings 0, now 1"] for r in shown())
+    assert [r.key for r in shown()] == [r.key for r in store.read("pnmta", "ml-1m/melu") if r.stood]
+    store.add(made(runs[3], runs[3].config, False))
+    assert [r.config for r in shown()] == [run.config for run in runs[:4]]
+    assert not any(versions.older(r.versions) for r in shown())
 
 
 def test_one_configuration_is_one_run_whoever_asks(tmp_path: Path) -> None:

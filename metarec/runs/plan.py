@@ -186,9 +186,9 @@ class TableSpec:
     def records(self, request: Request) -> list[Record]:
         """The Records there are of these runs.
 
-        While a run of a block is missing, a block whose settings have changed since shows the Records of the
-        settings before (`Record.stood`), all of one track together, so that no two of its rows were scored on
-        other users.
+        A block whose settings have changed shows the Records of the settings before (`Record.stood`) until
+        half of its trained rows have been run anew. All its rows on a track change together, so that no two
+        of them are scored on other users.
         """
         groups: dict[tuple[str, str], list[Run]] = {}
         for run in self._runs(request, strict=False):
@@ -316,12 +316,15 @@ def _score(runs: Sequence[Run], store: Store, row: Row, at_last: bool = False) -
 
 
 def _present(runs: Sequence[Run], store: Store) -> list[Record]:
-    """The Records of one block and track: of the settings of now if there are all, else of those before."""
-    now = find(runs, store)
-    before = find(runs, store, before=True)
-    if None in now and any(r is not None and r is not n for r, n in zip(before, now, strict=True)):
-        now = before
-    return [r for r in now if r is not None]
+    """The Records of one block and track: of the settings of now, or else of those before."""
+    now, before = find(runs, store), find(runs, store, before=True)
+    changed = any(r is not None and r is not n for r, n in zip(before, now, strict=True))
+    lacks: dict[str, bool] = {}
+    for run, record in zip(runs, now, strict=True):
+        if class_of(run.model).Options is not class_of("random").Options:  # a floor is there at once
+            lacks[run.label] = lacks.get(run.label, False) or record is None
+    chosen = before if changed and 2 * sum(lacks.values()) > len(lacks) else now
+    return [r for r in chosen if r is not None]
 
 
 Spec = TableSpec | Measured

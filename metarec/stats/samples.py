@@ -22,6 +22,7 @@ class Sample:
     """One method's per-user metrics: `values` `[seeds, tasks, metrics]`, higher is better once `oriented`.
 
     `splits` names the split of each seed. Where all are one split, task `i` is the same user at every seed.
+    What is `trained` has a mean without an interval from a single seed: of its scatter nothing is known.
     """
 
     label: str
@@ -29,6 +30,7 @@ class Sample:
     splits: tuple[str, ...]
     metrics: tuple[str, ...]
     values: np.ndarray
+    trained: bool = False
 
     @property
     def nested(self) -> bool:
@@ -44,12 +46,13 @@ class Sample:
     def only(self, metrics: Sequence[str]) -> Sample:
         """The same with fewer metrics."""
         columns = [self.metrics.index(m) for m in metrics]
-        return Sample(self.label, self.seeds, self.splits, tuple(metrics), self.values[..., columns])
+        return replace(self, metrics=tuple(metrics), values=self.values[..., columns])
 
     def estimates(self) -> list[Estimate]:
         """The mean of each metric over seeds and users, with the parts of its variance."""
-        columns = np.moveaxis(self.values, -1, 0)
-        return [estimate(column, nested=self.nested) for column in columns]
+        found = [estimate(column, nested=self.nested) for column in np.moveaxis(self.values, -1, 0)]
+        alone = self.trained and len(self.seeds) == 1
+        return [Estimate(one.mean, ()) for one in found] if alone else found
 
 
 def direction(metric: str) -> int:
@@ -84,7 +87,8 @@ def samples(records: Sequence[Record], store: Store, metrics: Sequence[str]) -> 
         own = [r for r, k in zip(own, kept, strict=True) if k]
         if own:
             seeds, splits = tuple(r.seed for r in own), tuple(r.split_id for r in own)
-            found[label] = Sample(label, seeds, splits, tuple(metrics), values[kept])
+            trained = any(r.epochs for r in own)
+            found[label] = Sample(label, seeds, splits, tuple(metrics), values[kept], trained)
     return found
 
 
@@ -142,7 +146,7 @@ def gains(a: Sample, b: Sample) -> tuple[Sample, Sample]:
     """
     defined = [m for m in a.metrics if m in a.defined and m in b.defined]
     x, y = aligned(a.only(defined), b.only(defined))
-    return replace(x, values=x.values - y.values), y
+    return replace(x, values=x.values - y.values, trained=a.trained or b.trained), y
 
 
 def relative(gain: Sample, base: Sample) -> Sample:
