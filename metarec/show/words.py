@@ -104,7 +104,10 @@ WORDS: Mapping[str, Word] = {
     ),
     "current": Word("✓", "The number carries the versions of the present methods and protocols.", RUN),
     "older version": Word(
-        "!", "A method, a protocol or the trainer has a newer version than the one that made the number.", RUN
+        "!",
+        "A method, a protocol or the trainer has a newer version than the one that made the number, or the "
+        "settings of the row have changed since and are not run yet.",
+        RUN,
     ),
 }
 
