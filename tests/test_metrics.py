@@ -442,3 +442,11 @@ def test_refusals_say_what_and_how_to_mend() -> None:
 def test_impossible_metrics_are_refused(choice: dict[str, Any], message: str) -> None:
     with pytest.raises(MetarecError, match=message):
         Metric("X", **choice)
+
+
+def test_exponential_gains_of_large_labels_do_not_overflow() -> None:
+    """Ratings to 4000: only the best item counts against the others, and its discount is all of NDCG."""
+    labels = torch.tensor([[4000.0, 3000.0, 1000.0]])
+    scores = torch.tensor([[1.0, 3.0, 2.0]])  # the best item stands third
+    found = evaluate(scores, labels, torch.ones(1, 3, dtype=torch.bool), (Metric("N", "ndcg", 3),))
+    assert found["N"].item() == pytest.approx(1 / np.log2(4))

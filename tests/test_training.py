@@ -17,7 +17,8 @@ import torch
 from metarec import metrics
 from metarec.data import Schema, synthetic
 from metarec.errors import ProtocolError, RecordError
-from metarec.methods import Method, initialised, make
+from metarec.methods import Method, class_of, initialised, make, schema_for
+from metarec.papers.pnmta.tables import STABLE
 from metarec.tasks import EpisodeTensors, Splits, cold_start_episodes, tanp_episodes
 from metarec.training.predict import predict
 from metarec.training.selection import Selection
@@ -135,6 +136,27 @@ def test_a_replica_draws_for_the_widths_of_its_own_split(model: str) -> None:
         both = predict(together.stack, batch[0], [0, 1, 2], together.params, sample=True)[k]
         own = predict(alone.stack, batch[1], [k], alone.params, sample=True)[0]
         torch.testing.assert_close(both[:, : own.shape[1]], own, rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("model", ["melu", "metacs", "pnmta", "metaemb", "paml", "mamo"])
+def test_bounded_runs_are_the_same_alone_and_in_a_stack(model: str) -> None:
+    """With the settings of the sound track, strangers among them; in single precision, as runs are."""
+    known = class_of(model).Options.__dataclass_fields__
+    small = {"epochs": 2, "pretrain_epochs": 1, "d": 4, "hidden": (8,), "lr": 1e-3, "inner_lr": 0.05}
+    given = {k: v for k, v in {**small, **STABLE}.items() if k in known}
+
+    def fitted(seeds: list[int]) -> Trained:
+        schema = schema_for(model, UNLIKE[0], 0.05, **given)
+        methods = []
+        for seed in seeds:
+            with initialised(seed):
+                methods.append(make(model, schema, **given))
+        return train(methods, UNLIKE[0], seeds, Selection("last"), hide=0.05)
+
+    together = fitted([4, 9])
+    for k, seed in enumerate([4, 9]):
+        alone = fitted([seed])
+        assert numbers(together.history[k][-1]) == pytest.approx(numbers(alone.history[0][-1]), rel=1e-4)
 
 
 @pytest.mark.parametrize("model", ["pnmta", "plain"])

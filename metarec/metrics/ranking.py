@@ -78,9 +78,10 @@ def ndcg(ranking: Ranking, n: int, gain: Gain = "exponential") -> Tensor:
     discount = 1.0 / torch.log2(torch.arange(2, width + 2, dtype=torch.float64))
     discount[n:] = 0.0
     discount = discount.to(ranking.labels.device)
-    dcg = (_gain(ranking.labels, gain) * mean_over_group(discount, ranking)).sum(-1)
     best = ranking.ideal.masked_fill(ranking.ideal == -torch.inf, 0.0)
-    idcg = (_gain(best, gain) * discount).sum(-1)
+    top = best.amax(-1, keepdim=True)
+    dcg = (_gain(ranking.labels, top, gain) * mean_over_group(discount, ranking)).sum(-1)
+    idcg = (_gain(best, top, gain) * discount).sum(-1)
     return _defined(dcg / torch.where(idcg > 0, idcg, 1.0), idcg > 0)
 
 
@@ -128,8 +129,11 @@ def _relevant(ranking: Ranking, threshold: float) -> Tensor:
     return (ranking.labels >= threshold) & ranking.valid
 
 
-def _gain(labels: Tensor, gain: Gain) -> Tensor:
-    return torch.exp2(labels) - 1.0 if gain == "exponential" else labels
+def _gain(labels: Tensor, top: Tensor, gain: Gain) -> Tensor:
+    """The gain of each label, an exponential one in units of $2^{top}$, so that no label is too large for it:
+    a ratio of gains stays as it is.
+    """
+    return torch.exp2(labels - top) - torch.exp2(-top) if gain == "exponential" else labels
 
 
 def _defined(value: Tensor, where: Tensor) -> Tensor:
