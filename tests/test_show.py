@@ -350,6 +350,24 @@ def test_tuning_tells_what_was_tried_and_marks_a_choice_at_an_end(store: Store) 
     assert "settings of an earlier search" in header.header([before], track="published", spec=spec).html
 
 
+def test_a_page_says_that_its_settings_have_changed_and_how_many_runs_blew_up(store: Store) -> None:
+    curve = {"query": [1.0, float("nan")], "epoch": [1, 2]}
+    before = [
+        replace(
+            add(store, "a", TWO, seed=s, track="sound"),
+            versions={"settings": 0},
+            epochs=2,
+            extra={"curve": curve if s else {}},
+        )
+        for s in (0, 1)
+    ]
+    page = Page("tanp/trial", (SPEC,), {SPEC.name: before}, store)
+    told = page.short("So it is.").text
+    assert "settings of the sound track have changed" in told and "1 of 2 blew up" in told
+    now = [replace(r, versions={}) for r in before]
+    assert "changed" not in Page("tanp/trial", (SPEC,), {SPEC.name: now}, store).short("So it is.").text
+
+
 def test_a_method_has_one_look_wherever_it_is_drawn() -> None:
     families = {name: style.look(name)["color"] for name in style.FAMILIES}
     assert len(set(families.values())) == len(families) and style.ROLES["paper"] not in families.values()

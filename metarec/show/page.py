@@ -17,6 +17,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from metarec.errors import ProtocolError
+from metarec.runs import versions
 from metarec.runs.plan import Spec, TableSpec
 from metarec.runs.records import Record
 from metarec.runs.store import Store
@@ -25,6 +26,7 @@ from metarec.show import curves, header, html, null, pairs
 from metarec.show import dots as dots_
 from metarec.show.table import Table, build
 from metarec.show.words import FAILS, HOLDS, VERDICTS
+from metarec.stats.runs import unstable
 
 PLANTED = "This is a quick run on planted data: its numbers do not bear on the sentences that follow."
 
@@ -104,6 +106,8 @@ class Page:
         """How often the test tells a method from itself (`show.null`)."""
         if why := self.lacks(track, dataset):
             return why
+        if len({r.seed for r in self.on(dataset) if r.track == track}) < null.LEAST:
+            return html.nothing(f"A method against itself needs {null.LEAST} seeds, two for each side.")
         return null.table(self._spec(dataset), self.on(dataset), self.store, track=track)
 
     def optimism(self, track: str, methods: Sequence[str], metric: str) -> Any:
@@ -131,8 +135,23 @@ class Page:
         Sentences are written for the runs that are recorded, and a first one says so on planted data.
         """
         quick = any(r.profile == "quick" for records in self.given.values() for r in records)
-        told = [*([PLANTED] if quick else []), *sentences, self.counted()]
+        told = [*([PLANTED] if quick else []), *self._waiting(), *sentences, self.counted()]
         return html.Html(html.short(told), " ".join(told))
+
+    def _waiting(self) -> list[str]:
+        """A sentence where runs are shown whose settings have changed since."""
+        given = [r for records in self.given.values() for r in records if r.epochs]
+        old = [r for r in given if versions.SETTINGS in r.versions]
+        if not old:
+            return []
+        blown = unstable([r for records in self.given.values() for r in records])
+        lost = len({r.key for r in blown} & {r.key for r in old})
+        tracks = " and ".join(sorted({r.track for r in old}))
+        return [
+            f"The settings of the {tracks} track have changed since, and its new runs are not all there. "
+            f"Shown are the runs before: {lost} of {len(old)} blew up in training. On the sound track these "
+            "are left out, and what the text says of it was written with them."
+        ]
 
     def say(self, *sentences: str) -> html.Html:
         """A paragraph of the page whose numbers come from calls; plain text."""
