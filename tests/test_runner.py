@@ -298,7 +298,7 @@ def answer(run: Run, valid: float, last: float | None = None, test: float = 0.0)
     made = Record(
         run.paper, place.track, place.dataset, run.model, {}, run.seed, {"MAE": test}, config=run.config
     )
-    curve = {"valid": {place.selection.metric: [valid, valid if last is None else last]}}
+    curve = {"valid": {place.selection.metric: [valid] * 3 + [valid if last is None else last]}}
     return replace(made, extra={"valid": valid, "curve": curve})
 
 

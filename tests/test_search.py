@@ -48,3 +48,13 @@ def test_points_behind_an_end_come_last_and_move_none_of_the_others() -> None:
 def test_a_point_without_a_score_is_never_among_the_best() -> None:
     search = Search({"lr": (1e-4, 1e-1)}, {"lr": 1e-3}, (1, 2), maximise=False)
     assert search.best([0.3, float("nan"), 0.1, float("inf"), 0.2])[:3] == [2, 4, 0]
+
+
+def test_a_setting_is_judged_by_the_best_of_means_and_not_by_a_lucky_epoch() -> None:
+    search = Search({"lr": (1e-4, 1e-1)}, {"lr": 1e-3}, (1, 2))
+    steady, jumpy = [0.5, 0.6, 0.6, 0.6], [0.5, 0.7, 0.4, 0.5]
+    assert search.at_best(steady) == pytest.approx(0.6) and search.at_best(jumpy) < 0.6
+    less = Search({"lr": (1e-4, 1e-1)}, {"lr": 1e-3}, (1, 2), maximise=False)
+    assert less.at_best([0.9, 0.5, 0.9, 0.6, 0.6, 0.6]) == pytest.approx(0.6)
+    assert np.isnan(less.at_best([0.5, float("nan"), 0.4]))
+    assert less.at_best([0.5, 0.3]) == pytest.approx(0.4)

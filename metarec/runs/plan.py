@@ -203,9 +203,9 @@ class TableSpec:
     def chosen(self, block: Block, row: Row, store: Store, track: str = "sound") -> dict[str, Any]:
         """The options that the search of the row chose, by the mean validation score of its second round.
 
-        On `sound` that is the score at the kept epoch, on `published` at the last, the one it reports. Test
-        scores play no part, and a setting that diverged loses. `RecordError` when a run has no record, or all
-        have diverged.
+        On `sound` that is the score at its best (`Search.at_best`), on `published` at the last epoch, the one
+        it reports. Test scores play no part, and a setting that diverged loses. `RecordError` when a run has
+        no record, or all have diverged.
         """
         row = self._source(row)
         assert row.search is not None
@@ -303,7 +303,7 @@ class TableSpec:
 
 
 def _score(runs: Sequence[Run], store: Store, row: Row, at_last: bool = False) -> float:
-    """The mean validation score of some runs, of the kept epoch or of the last; `RecordError` if one is not
+    """The mean validation score of some runs, at its best or at the last epoch; `RecordError` if one is not
     recorded.
     """
     scores = []
@@ -311,7 +311,8 @@ def _score(runs: Sequence[Run], store: Store, row: Row, at_last: bool = False) -
         if record is None:
             raise RecordError(f"no search record for {row.label!r} at {run.options}; run its search first.")
         curve = record.extra["curve"]["valid"][run.protocol.selection.metric]
-        scores.append(curve[-1] if at_last else record.extra["valid"])
+        assert row.search is not None
+        scores.append(curve[-1] if at_last else row.search.at_best(curve))
     return float(np.mean(scores))
 
 

@@ -49,6 +49,19 @@ class Search:
         merit = np.asarray(scores, float) * (1 if self.maximise else -1)
         return [int(i) for i in np.argsort(-np.where(np.isfinite(merit), merit, -np.inf), kind="stable")]
 
+    def at_best(self, curve: Sequence[float], width: int = 3) -> float:
+        """The best mean of `width` validations in a row; nan if every such mean has one that is not finite.
+
+        The best single validation would reward a setting for noise: where scores jump from epoch to epoch,
+        the largest of them says little about the next.
+        """
+        x = np.asarray(curve, float)
+        means = np.lib.stride_tricks.sliding_window_view(x, min(width, len(x))).mean(-1)
+        means = means[np.isfinite(means)]
+        if not len(means):
+            return float("nan")
+        return float(means.max() if self.maximise else means.min())
+
     def ends(self, option: str) -> tuple[Any, Any]:
         """The smallest and the largest value of an option that was tried."""
         tried = [point[option] for point in self.points]
