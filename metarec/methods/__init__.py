@@ -32,6 +32,7 @@ METHODS: dict[str, str] = {
     "metaemb": "metaemb:MetaEmb",
     "metahin": "metahin:MetaHIN",
     "plain": "plain:Plain",
+    "cmml": "cmml:CMML",
 }
 
 
