@@ -179,7 +179,8 @@ class Users(Arrays):
 
     def __init__(self, folder: str):
         super().__init__(folder, "fixture", "grads", "after_adam")
-        softm, f = folder.endswith("softm"), {k: torch.as_tensor(v) for k, v in self.a.items() if v.dtype.kind != "U"}
+        softm = folder.endswith("softm")
+        f = {k: torch.as_tensor(v) for k, v in self.a.items() if v.dtype.kind != "U"}
         width = len(f["weights/route.trunk1.weight" if softm else "weights/hyper.trunk1.weight"])
         options = {**USER, "hyper": (width, width), "modulation": "softm" if softm else "film"}
         self.model = CMML(schema_of(f), **options).double()

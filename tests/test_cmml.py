@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from itertools import product
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from parity_cmml import PARITY, Arrays, Scenarios, Users, close, gradients_agree
-from torch import Tensor
+from parity_cmml import Arrays, Scenarios, Users, close, gradients_agree
 
 from metarec.layers.hypernetworks import BackboneOptions, SoftModules
 

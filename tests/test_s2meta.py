@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import re
 
-import numpy as np
 import pytest
 import torch
 from parity_cmml import Arrays, close, padded
-from tiny import build, tiny
 from torch import Tensor
 
 from metarec.data.schema import Schema
 from metarec.layers.adaptation import Params
-from metarec.layers.learned_optimiser import smooth
-from metarec.layers.pairwise import hinge_loss
 from metarec.methods.s2meta import Course, S2Meta
 from metarec.tasks import Query
 
@@ -41,12 +37,20 @@ class Fixture(Arrays):
     def __init__(self) -> None:
         super().__init__("s2meta_learner", "fixture")
         schema = Schema(
-            7, 11, "implicit", 0.0, 1.0, user_vectors=self.a["user_vectors"], item_vectors=self.a["item_vectors"]
+            7,
+            11,
+            "implicit",
+            0.0,
+            1.0,
+            user_vectors=self.a["user_vectors"],
+            item_vectors=self.a["item_vectors"],
         )
         self.model = S2Meta(schema, hidden=(6, 5), lstm=8, steps=6, min_steps=6).double()
         for side in ("user", "item"):
             getattr(self.model.vectors, side).vectors = torch.as_tensor(self.a[f"{side}_vectors"])
-        weights = {ours(k): torch.as_tensor(v) for k, v in self.a.items() if k.startswith(("init/", "opt/", "stop/"))}
+        weights = {
+            ours(k): torch.as_tensor(v) for k, v in self.a.items() if k.startswith(("init/", "opt/", "stop/"))
+        }
         assert set(weights) == {name for name, _ in self.model.named_parameters()}
         self.model.load_state_dict({**self.model.state_dict(), **weights})
         rows = {}

@@ -92,7 +92,7 @@ class GRU(nn.Module):
 
     def _outputs(self, x: Tensor, h: Tensor) -> Tensor:
         """Every output, `[tasks, n, d]`."""
-        weights = [self.w_input, self.w_hidden, self.b_input, self.b_hidden]
+        weights: list[Tensor] = [self.w_input, self.w_hidden, self.b_input, self.b_hidden]
         stacked = any(torch._C._functorch.is_batchedtensor(t) for t in (x, *weights))
         if x.device.type == "cpu" and x.ndim == 3 and not stacked:
             return torch.gru(x, h.unsqueeze(0), weights, True, 1, 0.0, False, False, True)[0]

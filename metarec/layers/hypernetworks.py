@@ -83,7 +83,7 @@ class Linear(nn.Module):
 
 
 class Layerwise(nn.Module):
-    """Every hidden layer modulated by numbers from the trunk layer of the same depth; the output layer not."""
+    """Each hidden layer is modulated by what the trunk layer of its depth makes; the output layer is not."""
 
     numbers = 1  # for each unit
 
@@ -191,7 +191,7 @@ def activate(x: Tensor, kind: str) -> Tensor:
 
 
 def _each(weight: Tensor, h: Tensor) -> Tensor:
-    """Every module on its input: `weight` `[m, d_out, d_in]`, `h` `[..., m or 1, d_in]` -> `[..., m, d_out]`."""
+    """Each module on its input: `weight` `[m, d_out, d_in]`, `h` `[..., m or 1, d_in]`."""
     if h.shape[-2] == 1:  # one input for all
         return F.linear(h.squeeze(-2), weight.flatten(0, 1)).unflatten(-1, weight.shape[:2])
     return torch.einsum("...ma,mba->...mb", h, weight)
@@ -205,5 +205,5 @@ def _uniform(fan_in: int, *shape: int) -> nn.Parameter:
 def _as_deep(name: str, sizes: Sequence[int], hyper: Sequence[int]) -> None:
     if len(sizes) != len(hyper):
         raise ProtocolError(
-            f"hyper={tuple(hyper)} must have a width for each layer of {name}={tuple(sizes)}; give {len(sizes)}."
+            f"hyper={tuple(hyper)} needs a width for each layer of {name}={tuple(sizes)}; give {len(sizes)}."
         )

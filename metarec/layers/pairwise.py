@@ -50,6 +50,12 @@ def support_pairs(support: Support, first: Tensor, second: Tensor) -> tuple[Quer
     return Query(user, item, mask), Query(user, against, mask)
 
 
+def even_shares(count: int, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Shares in [0, 1) for `count` pairs, spread evenly and without chance: those of `first` and `second`."""
+    place = torch.arange(count, device=like.device).to(like)
+    return (place + 0.5) / count, (place * 0.6180339887) % 1  # multiples of the golden section
+
+
 def _at_share(among: Tensor, share: Tensor) -> Tensor:
     """The place of the True entry of `among` `[..., n]` at a `share` in [0, 1) of all of them, `[...]`.
 

@@ -1,4 +1,4 @@
-"""Interaction vectors from frozen vectors of users and items, or from learned embeddings where there are none."""
+"""Interaction vectors: frozen ones of users and items, or learned embeddings where there are none."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from metarec.layers.embedding import Blocks, FieldEmbedding, side_fields
 
 
 class FrozenVectors(nn.Module):
-    """Rows of a fixed table `[n, d]`: an index buffer, shared by stacked replicas, left out of checkpoints."""
+    """Rows of a fixed table `[n, d]`: a buffer, shared by stacked replicas and left out of checkpoints."""
 
     vectors: Tensor
 

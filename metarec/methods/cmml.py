@@ -1,9 +1,9 @@
 r"""CMML, contextual modulation meta learning (Feng et al., 2021, section 3): no gradient step for a new task.
 
 A context encoder reads the support, a hybrid context joins what it found with each pair that is to be
-scored, and a hyper-network makes from that what modulates the backbone. A task is a scenario, with frozen
-vectors, implicit labels and a hinge loss, or a user, with learned embeddings, ratings and a squared error: the
-schema says which.
+scored, and a hyper-network makes from that what modulates the backbone. The schema says what a task is: a
+scenario, with frozen vectors, implicit labels and a hinge loss, or a user, with learned embeddings, ratings
+and a squared error.
 
 Shapes: `x` `[tasks, n, d_x]`, context `[tasks, d_x]`, hybrid context `[tasks, n or 1, d_context]`.
 """
@@ -34,20 +34,22 @@ from metarec.tasks.episodes import Episodes
 class CMMLOptions(BackboneOptions):
     r"""Every option of the paper, and every place where paper and released program part.
 
-    Defaults are the released ones of CMML-FiLM on MovieLens-20M; `USER` holds those of the user setting and
-    `PAPER` what the paper says instead. `encoder` is the sequential one (`gru`, of `gru` units) or a pooling
-    one (`mean`, `max`); `encoder_sizes` are the hidden widths of its MLP and `label_sizes` those of the network
-    that reads a rating. `negatives=False` hides the negatives of the support, the ablation "Non-negative"; the
-    released pooling encoder does so always, its negative branch being commented out. `order` says how a GRU
-    reads the support: all positives, then all negatives (released), at random in training (paper), or as it
-    stands. `hybrid` joins context and pair by a product, by an MLP of widths `hybrid_sizes` (released: none,
-    the joined vectors go to the hyper-network as they are), or not at all. `detach` keeps the gradient of the
-    encoder from the embeddings (released, user setting); frozen vectors have none. `pairs` is the number of
-    negatives that follow each positive of a training query. `d` is the size of a learned field.
+    Defaults are the released ones of CMML-FiLM on MovieLens-20M. `USER` holds those of the user setting and
+    `PAPER` what the paper says instead.
 
-    `plateau` divides the step size by five when three validations brought nothing better; the released program
-    does that with the recall of the TEST scenarios, which we do not follow. `max_value` clamps each entry of
-    the gradient (10 in the user setting). `standardise` trains on standardised ratings (`layers.labels`).
+    `encoder`: sequential (`gru`, with `gru` units) or pooling (`mean`, `max`). `encoder_sizes` are the hidden
+    widths of its MLP, `label_sizes` the widths of the network that reads a rating. `negatives=False` hides the
+    negatives of the support: the ablation "Non-negative". The released pooling encoder always does so, for its
+    negative branch is commented out. `order`: a GRU reads all positives and then all negatives (released),
+    the support in a random order in training (paper), or as it stands. `hybrid`: context and pair are joined
+    by a product, by an MLP of widths `hybrid_sizes` (released: no layer, the joined vectors go straight to the
+    hyper-network), or not at all. `detach` keeps the gradient of the encoder from the embeddings (released,
+    user setting); frozen vectors have none. `pairs` negatives follow each positive of a training query. `d`
+    is the size of a learned field.
+
+    `plateau` divides the step size by five after three validations without a gain. The released program does
+    so on the recall of the TEST scenarios, which we do not follow. `max_value` clamps each entry of the
+    gradient (10 in the user setting). `standardise` trains on standardised ratings (`layers.labels`).
 
     The released GRU of the user setting is fed a sequence of length one and so knows the last rating of the
     support alone; ours reads all. No number of the paper comes from it.
@@ -173,7 +175,7 @@ class CMML(Method):
         return super().constant_loss(labels)
 
     def predict(self, support: Support, query: Query, noise: Noise | None = None) -> Tensor:
-        """Predicted ratings `[tasks, n_query]`; for implicit labels scores that rank and mean nothing else."""
+        """Predicted ratings `[tasks, n_query]`, or scores that rank and mean nothing else."""
         return self.scale.rating(self.scores(support, query, noise or {}))
 
     def scores(self, support: Support, query: Query, noise: Noise) -> Tensor:
@@ -192,7 +194,7 @@ class CMML(Method):
         return found
 
     def place(self, support: Support, noise: Noise) -> Tensor:
-        """By what a GRU sorts the support, `[tasks, n_support]`; equal places keep the order they stand in."""
+        """By what a GRU sorts the support, `[tasks, n_support]`; equal places stay in their order."""
         if "place" in noise:
             return noise["place"].to(support.labels)
         if self.options.order == "stored":

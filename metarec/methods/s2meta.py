@@ -1,8 +1,8 @@
-r"""s2Meta (Du et al., KDD 2019), as CMML compares with it: a learned optimiser adapts a recommender to a task.
+r"""s2Meta (Du et al., KDD 2019): a learned optimiser adapts a recommender to a task, a baseline of CMML.
 
-All weights and biases of an MLP start from learned values and move for up to 20 steps. An LSTM for each tensor
-makes the size of a step and a factor of forgetting; another one decides when to stop and is trained by
-REINFORCE. In a scenario both losses are hinge losses on pairs; for ratings both are squared errors.
+All weights and biases of an MLP start from learned values and move for up to 20 steps. An LSTM for each
+tensor makes the size of a step and a factor of forgetting. Another one decides when to stop and is trained
+by REINFORCE. In a scenario both losses are hinge losses on pairs; for ratings both are squared errors.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from metarec.layers.embedding import joined
 from metarec.layers.labels import BUFFERS, LabelScale
 from metarec.layers.learned_optimiser import CoordinateLSTM, StopController
 from metarec.layers.mlp import MLP, mlp_params, task_mlp
-from metarec.layers.pairwise import hinge, hinge_loss, support_pairs
+from metarec.layers.pairwise import even_shares, hinge, hinge_loss, support_pairs
 from metarec.layers.pooling import masked_average
 from metarec.layers.vectors import PairVectors
 from metarec.methods.base import Method, Noise, Plateau, Stage, Terms, options_from
@@ -220,7 +220,7 @@ class S2Meta(Method):
             with torch.no_grad():
                 gradient, loss = _gradient(support_loss(k), params)
                 before = watch(params) if watch else torch.zeros_like(loss)
-            norms = torch.stack([gradient[name].flatten(1).square().sum(-1).sqrt() for name in self.names], -1)
+            norms = torch.stack([gradient[n].flatten(1).norm(dim=-1) for n in self.names], -1)
             logit, stop = self.stop(norms, loss, stop)
             if k >= o.min_steps:
                 alive = alive & (uniform[:, k].to(logit) >= torch.sigmoid(logit))
@@ -234,12 +234,13 @@ class S2Meta(Method):
     def _even(self, support: Support) -> Noise:
         """Noise that is none: pairs spread evenly, and a stop where its probability is above one half."""
         o, tasks = self.options, len(support.mask)
-        place = torch.arange(o.steps * o.inner_batch, device=support.mask.device).to(support.labels)
         shape = (tasks, o.steps, o.inner_batch)
+        first, _ = even_shares(o.inner_batch, support.labels)
+        _, second = even_shares(o.steps * o.inner_batch, support.labels)
         return {
             "stop": support.labels.new_full((tasks, o.steps), 0.5),
-            "first": ((place + 0.5) / o.inner_batch % 1).reshape(shape[1:]).expand(shape),
-            "second": (place * 0.6180339887 % 1).reshape(shape[1:]).expand(shape),
+            "first": first.expand(shape),
+            "second": second.reshape(shape[1:]).expand(shape),
         }
 
 
