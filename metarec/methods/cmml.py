@@ -38,14 +38,14 @@ class CMMLOptions(BackboneOptions):
     `PAPER` what the paper says instead.
 
     `encoder`: sequential (`gru`, with `gru` units) or pooling (`mean`, `max`). `encoder_sizes` are the hidden
-    widths of its MLP, `label_sizes` the widths of the network that reads a rating. `negatives=False` hides the
-    negatives of the support: the ablation "Non-negative". The released pooling encoder always does so, for its
-    negative branch is commented out. `order`: a GRU reads all positives and then all negatives (released),
-    the support in a random order in training (paper), or as it stands. `hybrid`: context and pair are joined
-    by a product, by an MLP of widths `hybrid_sizes` (released: no layer, the joined vectors go straight to the
-    hyper-network), or not at all. `detach` keeps the gradient of the encoder from the embeddings (released,
-    user setting); frozen vectors have none. `pairs` negatives follow each positive of a training query. `d`
-    is the size of a learned field.
+    widths of its MLP, `label_sizes` the widths of the network that reads a rating. `negatives=False` hides
+    the negatives of the support: the ablation "Non-negative". The released pooling encoder always does so,
+    for its negative branch is commented out. `order`: a GRU reads all positives and then all negatives
+    (released), the support in a random order in training (paper), or as it stands. `hybrid`: context and pair
+    are joined by a product, by an MLP of widths `hybrid_sizes` (released: no layer, the joined vectors go
+    straight to the hyper-network), or not at all. `detach` keeps the gradient of the encoder from the
+    embeddings (released, user setting); frozen vectors have none. `pairs` negatives follow each positive of a
+    training query. `d` is the size of a learned field.
 
     `plateau` divides the step size by five after three validations without a gain. The released program does
     so on the recall of the TEST scenarios, which we do not follow. `max_value` clamps each entry of the
