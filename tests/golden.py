@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from tiny import QUICK
+
 from metarec import metrics
 from metarec.data import Schema, synthetic
 from metarec.methods import METHODS, class_of, initialised, make
@@ -40,12 +42,6 @@ SMALL: dict[str, Any] = {
     "d_field": 8,
     "lr": 1e-3,
     "inner_lr": 0.01,
-}
-# Of one method alone: larger batches and fewer inner steps, where the defaults would take minutes.
-QUICK: dict[str, dict[str, Any]] = {
-    "cmml": {"batch": 32},
-    "s2meta": {"batch": 32, "steps": 5},
-    "conet": {"steps": 10},
 }
 # Beside each method at its defaults: the options that lead through other code.
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -72,7 +68,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
         {"modulation": "softm", "encoder": "mean", "hybrid": "mlp", "batch": 32},
     ),
     "cmml linear, pairs": ("cmml", {"modulation": "linear", "order": "random", "batch": 32}),
-    "s2meta pairs": ("s2meta", {"batch": 32, "steps": 5, "inner_batch": 8}),
+    "s2meta pairs": ("s2meta", {**QUICK["s2meta"], "inner_batch": 8}),
     "dcn-f pairs": ("dcn-f", {"cross": 4, "start": "normal"}),
 }
 IMPLICIT = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +17,14 @@ from metarec.methods.base import Method, initialised
 from metarec.tasks.batch import EpisodeTensors, Query, Support, TaskBatch
 from metarec.tasks.episodes import Splits
 from metarec.tasks.rules import cold_start_episodes
+
+
+# Options of methods whose defaults would take minutes, or all memory, where every method is tried.
+QUICK: dict[str, dict[str, Any]] = {
+    "cmml": {"batch": 32, "gru": 16, "encoder_sizes": (16,)},
+    "s2meta": {"batch": 32, "steps": 5, "hidden": (8, 8), "lstm": 4, "d": 4},
+    "conet": {"steps": 5, "hidden": (8,)},
+}
 
 
 def tiny_ratings(kind: str = "explicit", fields: bool = True) -> Ratings:
