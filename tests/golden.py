@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 import torch
-
 from tiny import QUICK
 
 from metarec import metrics

@@ -18,7 +18,6 @@ from metarec.tasks.batch import EpisodeTensors, Query, Support, TaskBatch
 from metarec.tasks.episodes import Splits
 from metarec.tasks.rules import cold_start_episodes
 
-
 # Options of methods whose defaults would take minutes, or all memory, where every method is tried.
 QUICK: dict[str, dict[str, Any]] = {
     "cmml": {"batch": 32, "gru": 16, "encoder_sizes": (16,)},
