@@ -19,7 +19,7 @@ from metarec.layers.context import GRU, ContextEncoder, LabelCode
 from metarec.layers.hypernetworks import MODULATIONS, BackboneOptions, FiLM, SoftModules
 from metarec.layers.pairwise import hinge_loss
 from metarec.methods.base import initialised
-from metarec.methods.cmml import CMML
+from metarec.methods.cmml import CMML, PAPER, RELEASED, USER
 from metarec.tasks import Support, TaskBatch
 from metarec.training.stack import Stack, stack_noise
 
@@ -188,6 +188,23 @@ def test_layers_are_modulated_before_their_activation(name: str, numbers: int) -
         h = net.layers[0](x)
         h = F.leaky_relu(modulate(h), 0.01) if place == "before" else modulate(F.leaky_relu(h, 0.01))
         torch.testing.assert_close(net(x, context), net.out(h).squeeze(-1))
+
+
+@pytest.mark.parametrize(("data", "modulation"), [(d, m) for d, found in RELEASED.items() for m in found])
+def test_released_configurations_build(data: str, modulation: str) -> None:
+    options = RELEASED[data][modulation]
+    method = CMML(scenarios()[0], modulation=modulation, **options)
+    biases = [layer.bias for layer in method.encoder.mlp.layers]
+    if options.get("encoder_bias") is not None:
+        assert all((bias == options["encoder_bias"]).all() for bias in biases)
+    assert method.encoder.gru is not None and method.encoder.gru.w_hidden.shape[1] == options["gru"]
+
+
+@pytest.mark.parametrize("options", [PAPER, {**USER, "hyper": (8, 8)}, {**USER, "modulation": "softm"}])
+def test_presets_build_in_the_user_setting(options: dict[str, Any]) -> None:
+    schema, batch = tiny()
+    method = build(CMML, schema, **options)
+    assert method.predict(batch.support, batch.query).isfinite().all()
 
 
 def test_a_hyper_network_is_as_deep_as_what_it_modulates() -> None:

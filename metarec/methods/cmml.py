@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from metarec.data.schema import Schema
 from metarec.layers.adaptation import pointwise_loss
@@ -34,18 +34,20 @@ from metarec.tasks.episodes import Episodes
 class CMMLOptions(BackboneOptions):
     r"""Every option of the paper, and every place where paper and released program part.
 
-    Defaults are the released ones of CMML-FiLM on MovieLens-20M. `USER` holds those of the user setting and
-    `PAPER` what the paper says instead.
+    Defaults are the released sizes of CMML-FiLM in the scenario setting. `RELEASED` holds the released
+    configurations of that setting, `USER` that of the user setting, and `PAPER` what the paper says instead.
 
     `encoder`: sequential (`gru`, with `gru` units) or pooling (`mean`, `max`). `encoder_sizes` are the hidden
     widths of its MLP, `label_sizes` the widths of the network that reads a rating. `negatives=False` hides
     the negatives of the support: the ablation "Non-negative". The released pooling encoder always does so,
     for its negative branch is commented out. `order`: a GRU reads all positives and then all negatives
-    (released), the support in a random order in training (paper), or as it stands. `hybrid`: context and pair
-    are joined by a product, by an MLP of widths `hybrid_sizes` (released: no layer, the joined vectors go
-    straight to the hyper-network), or not at all. `detach` keeps the gradient of the encoder from the
-    embeddings (released, user setting); frozen vectors have none. `pairs` negatives follow each positive of a
-    training query. `d` is the size of a learned field.
+    (released), the support in a random order in training (paper), or as it stands. `encoder_bias` fills the
+    biases of the encoder's MLP with a constant, as `bias` does those of backbone and hyper-network.
+
+    `hybrid`: context and pair are joined by a product, by an MLP of widths `hybrid_sizes` (released: no
+    layer, the joined vectors go straight to the hyper-network), or not at all. `detach` keeps the gradient of
+    the encoder from the embeddings (released, user setting); frozen vectors have none. `pairs` negatives
+    follow each positive of a training query. `d` is the size of a learned field.
 
     `plateau` divides the step size by five after three validations without a gain. The released program does
     so on the recall of the TEST scenarios, which we do not follow. `max_value` clamps each entry of the
@@ -63,6 +65,7 @@ class CMMLOptions(BackboneOptions):
     order: Literal["positives-first", "random", "stored"] = "positives-first"
     hybrid: Literal["dot", "mlp", "none"] = "dot"
     hybrid_sizes: tuple[int, ...] = ()
+    encoder_bias: float | None = None
     detach: bool = True
     d: int = 32
     pairs: int = 1
@@ -77,6 +80,32 @@ class CMMLOptions(BackboneOptions):
     standardise: bool = False
 
 
+_SIZES: dict[str, dict[str, Any]] = {
+    "film": {"gru": 256, "encoder_sizes": (256,)},
+    "sigmoid": {"gru": 256, "encoder_sizes": (256,)},
+    "linear": {"gru": 192, "encoder_sizes": (192,)},
+    "softm": {"gru": 128, "encoder_sizes": (128,)},
+}
+_JOINT: dict[str, Any] = {"gru": 128, "encoder_sizes": (64,)}
+_WIDE: dict[str, Any] = {"hyper": (128, 128, 128)}  # the paper has this width for FiLM on Taobao too
+# The scenario setting as released: data set, modulation, options beside `modulation`.
+RELEASED: dict[str, dict[str, dict[str, Any]]] = {
+    "ml-20m": {
+        **_SIZES,
+        "film": {**_SIZES["film"], "bias": 0.1, "encoder_bias": 0.1},
+        "sigmoid": {**_SIZES["sigmoid"], "bias": 0.1},
+    },
+    "taobao": {
+        "film": {**_SIZES["film"], "bias": 0.0, "encoder_bias": 0.0},
+        "sigmoid": {**_SIZES["sigmoid"], **_WIDE, "bias": 0.0},
+        "linear": {**_SIZES["linear"], **_WIDE},
+        "softm": {**_SIZES["softm"], **_WIDE},
+    },
+    "ml-taobao": {
+        "film": _JOINT,
+        "softm": {**_JOINT, "hyper": (64, 64, 32), "module_sizes": (32, 32, 32)},
+    },
+}
 # The user setting as released, CMML-FiLM on MovieLens-1M.
 USER: dict[str, Any] = {
     "encoder": "mean",
@@ -113,6 +142,9 @@ class CMML(Method):
         d_x = self.vectors.d_out
         self.code = LabelCode(schema.kind, o.label_sizes)
         self.encoder = ContextEncoder(d_x + self.code.d_out, d_x, o.encoder, o.encoder_sizes, o.gru)
+        if o.encoder_bias is not None:
+            for layer in self.encoder.mlp.layers:
+                nn.init.constant_(layer.bias, o.encoder_bias)  # type: ignore[arg-type]
         d_context = 2 * d_x if o.hybrid == "mlp" else d_x
         if o.hybrid == "mlp" and o.hybrid_sizes:
             self.mix = MLP((d_context, *o.hybrid_sizes), last_relu=True)
@@ -215,7 +247,3 @@ class CMML(Method):
         both = joined([x, c])
         mixed: Tensor = self.mix(both) if self.options.hybrid_sizes else both
         return mixed
-
-    def describe(self, support: Support) -> dict[str, Tensor]:
-        """The context of each task, `[tasks, d_x]`."""
-        return {"context": self.context(support, {})}
