@@ -44,8 +44,8 @@ class S2MetaOptions:
     every released configuration). `max_value` clamps the outer gradient, 1 is the clamp of the inner one.
     `pairs`: negatives after each positive of a training query.
 
-    The released program gives the stop controller half the step size of the rest; here all have one. It steps
-    its schedule by the recall of the TEST scenarios; `plateau` steps it by validation.
+    The stop controller has `stop_rate` times the step size `lr` of the rest. The released program steps its
+    schedule by the recall of the TEST scenarios; `plateau` steps it by validation.
     """
 
     hidden: tuple[int, ...] = (64, 32, 16)
@@ -60,6 +60,7 @@ class S2MetaOptions:
     epochs: int = 450
     batch: int = 1
     lr: float = 1e-4
+    stop_rate: float = 0.5
     weight_decay: float = 1e-5
     max_value: float | None = 0.25
     plateau: bool = False
@@ -113,6 +114,7 @@ class S2Meta(Method):
                 epochs=o.epochs,
                 batch=o.batch,
                 lr=o.lr,
+                rates=(("stop.", o.stop_rate),),
                 window=o.window,
                 weight_decay=o.weight_decay,
                 max_value=o.max_value,
