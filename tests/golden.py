@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from tiny import QUICK
 
 from metarec import metrics
 from metarec.data import synthetic
@@ -65,7 +66,20 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
         "melu",
         {"standardise": True, "inner_max_step": 0.1, "max_norm": 1.0},
     ),
+    "cmml soft modules, pooled, ratings": (
+        "cmml",
+        {"modulation": "softm", "encoder": "mean", "hybrid": "mlp", "batch": 32},
+    ),
+    "cmml linear, pairs": ("cmml", {"modulation": "linear", "order": "random", "batch": 32}),
+    "s2meta pairs": ("s2meta", {**QUICK["s2meta"], "inner_batch": 8}),
+    "dcn-f pairs": ("dcn-f", {"cross": 4, "start": "normal"}),
 }
+IMPLICIT = (
+    "tanp without modulation, binary cross-entropy",
+    "cmml linear, pairs",
+    "s2meta pairs",
+    "dcn-f pairs",
+)
 # Trained with strangers in the place of some users and items.
 HIDDEN = {"melu bounded, labels standardised": 0.1}
 CASES = {name: (name, {}) for name in METHODS} | VARIANTS
@@ -88,7 +102,7 @@ def few(episodes: Splits, tasks: int = 64) -> Splits:
 def method_numbers(case: str) -> dict[str, Any]:
     """Loss terms by epoch, metrics and defaults of one case: float64, one thread, seed 0."""
     model, given = CASES[case]
-    episodes = few(splits("cold-start", "implicit" if given.get("likelihood") == "bce" else "explicit"))
+    episodes = few(splits("cold-start", "implicit" if case in IMPLICIT else "explicit"))
     hide = HIDDEN.get(case, 0.0)
     known = {f.name for f in fields(class_of(model).Options)}
     threads = torch.get_num_threads()
@@ -98,8 +112,7 @@ def method_numbers(case: str) -> dict[str, Any]:
             method = make(
                 model,
                 schema_for(model, episodes, hide),
-                **{k: v for k, v in SMALL.items() if k in known},
-                **given,
+                **{**{k: v for k, v in SMALL.items() if k in known}, **QUICK.get(case, {}), **given},
             )
         if isinstance(method, Oracle):
             method.reveal(episodes.train.ratings)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import tiny_ratings, tiny_splits
+from tiny import QUICK, tiny_ratings, tiny_splits
 from torch import Generator, Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -87,7 +87,7 @@ def address(t: Tensor) -> int:
 
 def fresh(name: str, seed: int = 0) -> Method:
     with initialised(seed):
-        method = make(name, Schema.of(RATINGS)).double()
+        method = make(name, Schema.of(RATINGS), **QUICK.get(name, {})).double()
     method.fit(SPLITS.train)
     return method
 

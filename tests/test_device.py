@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import tiny_ratings, tiny_splits
+from tiny import QUICK, tiny_ratings, tiny_splits
 from torch import Generator, Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -34,7 +34,7 @@ SPLITS = tiny_splits(RATINGS)
 
 
 def fresh(name: str) -> Method:
-    return make(name, Schema.of(RATINGS))
+    return make(name, Schema.of(RATINGS), **QUICK.get(name, {}))
 
 
 TRAINED = [name for name in METHODS if fresh(name).stages()]

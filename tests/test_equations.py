@@ -49,7 +49,7 @@ def test_labels_are_unique() -> None:
     assert len(labels) == len(set(labels))
 
 
-@pytest.mark.parametrize(("paper", "last"), [("tanp", 19), ("pnmta", 15)])
+@pytest.mark.parametrize(("paper", "last"), [("tanp", 19), ("pnmta", 15), ("cmml", 13)])
 def test_equations_of_a_paper_are_all_there_in_its_order(paper: str, last: int) -> None:
     """Equation 16 of PNMTA is lost from its text."""
     labels = [label for label in equation_code.book_labels() if label.startswith(f"eq-{paper}-")]

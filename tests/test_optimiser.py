@@ -132,6 +132,25 @@ def test_a_step_is_taken_along_the_bounded_gradient() -> None:
     torch.testing.assert_close(fit(Line(stage, 5.0)).params["w"][0], expected)
 
 
+class TwoLines(Line):
+    """A second line, of which `rates` may say that it moves slower."""
+
+    def __init__(self, stage: Stage, start: float = 0.0):
+        super().__init__(stage, start)
+        self.slow = nn.Parameter(start + torch.arange(3.0))
+
+    def terms(self, batch: Any, noise: Any) -> dict[str, Tensor]:
+        return {**super().terms(batch, noise), "slow": (self.slow - 3).square().sum()}
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_parameters_may_have_a_share_of_the_step_size(replicas: int) -> None:
+    stage = replace(ONE_STEP, epochs=5, rates=(("slow", 0.5),))
+    found = fit(*(TwoLines(stage, 5.0) for _ in range(replicas))).params
+    torch.testing.assert_close(found["w"][-1], by_hand(stage, 5.0))
+    torch.testing.assert_close(found["slow"][-1], by_hand(replace(stage, lr=0.5 * stage.lr), 5.0))
+
+
 def test_stacked_replicas_are_bounded_as_each_is_alone() -> None:
     stage = replace(ONE_STEP, epochs=5, weight_decay=0.1, max_value=4.0, max_norm=0.5)
     starts = (1e6, 0.0, -2.0)
@@ -194,6 +213,25 @@ def test_a_run_on_a_plateau_goes_on_from_a_checkpoint_with_the_same_numbers(
     assert rates == expected and len(set(rates)) > 2, "the step size fell before the stop and after it"
     assert torch.equal(resumed.stack.params["w"], whole.stack.params["w"])
     assert resumed.history == whole.history
+
+
+def test_every_step_size_falls_and_comes_back_from_a_checkpoint(tmp_path: Path) -> None:
+    stage = replace(ONE_STEP, epochs=8, plateau=Plateau(0.1, patience=1), rates=(("slow", 0.5),))
+    made = [TwoLines(stage) for _ in range(3)]
+    for line in made:
+        line.scored = False
+    whole = fit(made[0], selection=VALID)
+
+    def stop(state: dict[str, Any]) -> None:
+        if state["epoch"] == 5:
+            raise KeyboardInterrupt
+
+    given: dict[str, Any] = {"selection": VALID, "checkpoint": tmp_path / "stopped.safetensors"}
+    with pytest.raises(KeyboardInterrupt):
+        fit(made[1], **given, checkpoint_seconds=-1.0, progress=stop)
+    resumed = fit(made[2], **given)
+    for name, value in whole.stack.params.items():
+        assert torch.equal(resumed.stack.params[name], value)
 
 
 def test_a_plateau_is_not_stacked() -> None:

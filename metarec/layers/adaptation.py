@@ -140,7 +140,7 @@ def _steps(
     state = dict(params)
     for k in range(steps):
         mask = () if masks is None else (masks[k],)
-        gradient = _gradient(loss, state, names, mask, order)
+        gradient = task_gradient(loss, state, names, mask, order)
         if bound is not None:
             gradient = bound(gradient)
         for name, g in gradient.items():
@@ -152,12 +152,12 @@ def _steps(
         yield dict(state)
 
 
-def _gradient(
+def task_gradient(
     loss: Callable[..., Tensor],
     state: Params,
-    names: list[str],
-    mask: tuple[Tensor, ...],
-    order: Order,
+    names: Collection[str],
+    mask: tuple[Tensor, ...] = (),
+    order: Order = "first",
 ) -> Params:
     """Every task's own gradient of its own loss, stacked like the parameters."""
 
@@ -195,6 +195,34 @@ def step_masks(uniform: Tensor, mask: Tensor, size: int) -> Tensor:
     key = torch.where(mask.unsqueeze(-2), uniform, 2.0)
     chosen = (key.argsort(-1).argsort(-1) < size) & mask.unsqueeze(-2)
     return chosen.movedim(-2, 0)
+
+
+def tune(
+    loss: Callable[..., Tensor],
+    params: Mapping[str, Tensor],
+    *,
+    steps: int,
+    lr: float,
+    optimiser: Literal["adam", "sgd"] = "adam",
+    max_value: float | None = None,
+) -> Params:
+    r"""Each task's parameters after `steps` steps of Adam, or of plain descent, on its own loss.
+
+    Arguments as in `adapt`; no outer gradient passes through. Each task has moments of its own, with Adam's
+    usual $\beta = (0.9, 0.999)$ and $\epsilon = 10^{-8}$. `max_value` clamps every entry of a gradient.
+    """
+    state = dict(params)
+    first = {name: torch.zeros_like(p) for name, p in state.items()}
+    second = dict(first)
+    for k in range(1, steps + 1):
+        for name, found in task_gradient(loss, state, list(state)).items():
+            g = found if max_value is None else found.clamp(-max_value, max_value)
+            if optimiser == "adam":
+                first[name] = 0.9 * first[name] + 0.1 * g
+                second[name] = 0.999 * second[name] + 0.001 * g.square()
+                g = first[name] / (1 - 0.9**k) / ((second[name] / (1 - 0.999**k)).sqrt() + 1e-8)
+            state[name] = state[name] - lr * g
+    return state
 
 
 def modulated_mlp(params: Mapping[str, Tensor], first: Tensor, modulate: Modulate | None = None) -> Tensor:

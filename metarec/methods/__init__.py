@@ -32,6 +32,12 @@ METHODS: dict[str, str] = {
     "metaemb": "metaemb:MetaEmb",
     "metahin": "metahin:MetaHIN",
     "plain": "plain:Plain",
+    "cmml": "cmml:CMML",
+    "s2meta": "s2meta:S2Meta",
+    "dcn": "dcn:DCN",
+    "dcn-f": "dcn_f:DCNF",
+    "itempop": "itempop:ItemPop",
+    "conet": "conet:CoNet",
 }
 
 

@@ -45,6 +45,7 @@ class Stage:
     the number of shuffled batches sorted by length together, to save padding (1: plain shuffling). Rows are
     those of the training episodes (`train`) or of `Splits.histories` (`full`).
 
+    `rates` holds prefixes of parameters and by what their step size is multiplied; others have `lr` itself.
     `weight_decay` adds its multiple of each parameter to the gradient, as `torch.optim.Adam` does.
     `max_value` bounds every entry of the gradient, then `max_norm` the norm of a replica's whole gradient.
     `plateau` shrinks the step size on validation scores; such a run is not stacked, because replicas would
@@ -60,6 +61,7 @@ class Stage:
     lr: float = 1e-4
     trained: tuple[str, ...] = ()
     window: int = 1
+    rates: tuple[tuple[str, float], ...] = ()
     weight_decay: float = 0.0
     max_value: float | None = None
     max_norm: float | None = None

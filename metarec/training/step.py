@@ -37,7 +37,7 @@ class Stepper:
     def __init__(self, stack: Stack, feed: Feed, stage: Stage, device: torch.device):
         self.stack, self.feed, self.stage = stack, feed, stage
         self.moving = _moving(stack, stage)
-        self.optimiser = _adam(list(self.moving.values()), stage, device)
+        self.optimiser = _adam(_groups(self.moving, stage), stage, device)
         self.schedule = _schedule(self.optimiser, stage)
         self.graphs: dict[Key, _Graph] = {}
         self.seen: dict[Key, int] = {}
@@ -93,7 +93,8 @@ class Stepper:
             for what, value in kept.get(p, {}).items()
             if isinstance(value, Tensor)
         }
-        return {"lr": torch.tensor(self.optimiser.param_groups[0]["lr"], dtype=torch.float64), **moments}
+        sizes = torch.tensor([group["lr"] for group in self.optimiser.param_groups], dtype=torch.float64)
+        return {"lr": sizes.squeeze(), **moments}
 
     def schedule_state(self) -> dict[str, Any]:
         """What a checkpoint keeps of the schedule: best score and patience spent."""
@@ -104,7 +105,8 @@ class Stepper:
         """Go on from a `state` and a `schedule_state`."""
         if self.schedule is not None:
             self.schedule.load_state_dict({**self.schedule.state_dict(), **schedule})
-        self.optimiser.param_groups[0]["lr"] = float(state["lr"])
+        for group, size in zip(self.optimiser.param_groups, state["lr"].reshape(-1).tolist(), strict=True):
+            group["lr"] = size
         for name, p in self.moving.items():
             own = {
                 key.partition("/")[0]: value for key, value in state.items() if key.partition("/")[2] == name
@@ -161,7 +163,17 @@ def _moving(stack: Stack, stage: Stage) -> dict[str, nn.Parameter]:
     return {name: p for name, p in stack.leaves.items() if p.requires_grad}
 
 
-def _adam(leaves: list[nn.Parameter], stage: Stage, device: torch.device) -> torch.optim.Adam:
+def _groups(moving: dict[str, nn.Parameter], stage: Stage) -> list[dict[str, Any]]:
+    """The leaves by step size: those of the stage's own first, then those of each of its `rates`."""
+    sizes = [stage.lr, *(stage.lr * factor for _, factor in stage.rates)]
+    groups: list[dict[str, Any]] = [{"params": [], "lr": size} for size in sizes]
+    for name, p in moving.items():
+        of = (index for index, (prefix, _) in enumerate(stage.rates, 1) if name.startswith(prefix))
+        groups[next(of, 0)]["params"].append(p)
+    return groups
+
+
+def _adam(leaves: list[dict[str, Any]], stage: Stage, device: torch.device) -> torch.optim.Adam:
     """Adam as one fused kernel; on a GPU its counts stay there, so that a step can be captured."""
     on_gpu = device.type == "cuda"
     return torch.optim.Adam(
