@@ -95,7 +95,7 @@ def blown(trained: Trained, k: int, splits: Splits, times: float = 10.0) -> int:
     terms = [
         n for n, v in trained.history[k][-1].items() if isinstance(v, float) and n not in method.penalties
     ]
-    labels = torch.as_tensor(train.ratings.label[train.rows[train.is_query]], dtype=torch.float64)
+    labels = torch.as_tensor(train.label[train.is_query], dtype=torch.float64)
     limit = times * float(method.constant_loss(labels))
     return sum(not sum(h[name] for name in terms) <= limit for h in own)
 
