@@ -55,10 +55,10 @@ class Episodes:
             raise ProtocolError(
                 f"{name}: offsets do not delimit {len(self.task)} tasks; rebuild the episodes."
             )
-        pairs = 0 if self.drawn is None else len(self.drawn)
-        if len(self.rows) and (self.rows.min() < -pairs or self.rows.max() >= len(self.ratings)):
+        drawn = np.zeros((0, 2), np.int64) if self.drawn is None else self.drawn
+        if len(self.rows) and (self.rows.min() < -len(drawn) or self.rows.max() >= len(self.ratings)):
             raise ProtocolError(f"{name}: a row index lies outside the rating table; rebuild the episodes.")
-        if pairs and ((self.drawn < 0) | (self.drawn >= [self.ratings.n_users, self.ratings.n_items])).any():
+        if ((drawn < 0) | (drawn >= [self.ratings.n_users, self.ratings.n_items])).any():
             raise ProtocolError(f"{name}: a drawn pair has an id that no user or item has; draw again.")
         if not self.turns and self.lender is None and len(np.unique(self.task)) != len(self.task):
             raise ProtocolError(f"{name}: a {self.by} owns two tasks; give each {self.by} one.")

@@ -11,6 +11,7 @@ import numpy as np
 
 from metarec.data.ratings import Ratings
 from metarec.errors import ProtocolError
+from metarec.tasks.candidates import scenario_episodes
 from metarec.tasks.episodes import Episodes, Splits, ragged
 
 
@@ -162,6 +163,7 @@ def _parts(
 EPISODE_RULES: dict[str, Callable[..., Splits]] = {
     "tanp": tanp_episodes,
     "cold-start": cold_start_episodes,
+    "scenario": scenario_episodes,
 }
 
 
