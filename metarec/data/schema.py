@@ -17,6 +17,8 @@ class Schema:
 
     `knowing` adds a stranger to each side, the last user and the last item, all of whose values are unknown;
     `user_ids` and `item_ids` then say which row of a table of identities each user and item has.
+    `user_vectors` and `item_vectors`, where there are any, are frozen vectors `[n, d]` (`data.vectors`); a
+    stranger's is zero.
     """
 
     n_users: int
@@ -28,6 +30,8 @@ class Schema:
     item_fields: tuple[Field, ...] = ()
     user_ids: Field | None = None
     item_ids: Field | None = None
+    user_vectors: np.ndarray | None = None
+    item_vectors: np.ndarray | None = None
 
     @classmethod
     def of(cls, ratings: Ratings) -> Schema:
@@ -63,6 +67,10 @@ class Schema:
             tuple(_with_unknown(f, item) for f in self.item_fields),
             _with_unknown(identities(self.n_users), user),
             _with_unknown(identities(self.n_items), item),
+            *(
+                None if v is None else np.pad(v, ((0, 1), (0, 0)))
+                for v in (self.user_vectors, self.item_vectors)
+            ),
         )
 
 

@@ -49,7 +49,7 @@ def scenario_episodes(
     draws negatives anew at every evaluation.
 
     `test_share` of the scenarios with `fewest` positives or more are for test, `valid_share` of the others
-    for validation. An item may lie in many scenarios: a pair of user and item that stands as a positive in a list
+    for validation. An item may lie in many scenarios: a pair of user and item that is a positive in a list
     of validation or test is taken from every training scenario, and may be drawn as a negative there, for
     training knows nothing of it. Raises `ProtocolError` for a table without scenarios, an impossible size or
     share, and too few scenarios.

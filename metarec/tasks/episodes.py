@@ -117,14 +117,14 @@ class Episodes:
     @property
     def label(self) -> np.ndarray:
         """The label of each entry of `rows`; 0 for a drawn pair."""
-        return np.where(self.rows >= 0, self.ratings.label[self.rows], np.float32(0.0))
+        return np.where(self.rows >= 0, self.ratings.label[np.maximum(self.rows, 0)], np.float32(0.0))
 
     def _entry(self, column: np.ndarray, side: int) -> np.ndarray:
-        found = column[self.rows]
-        if self.drawn is not None and len(self.drawn):
-            there = self.rows < 0
-            found[there] = self.drawn[-1 - self.rows[there], side]
-        return found
+        if self.drawn is None:
+            return column[self.rows]
+        return np.where(
+            self.rows >= 0, column[np.maximum(self.rows, 0)], self.drawn[-1 - np.minimum(self.rows, -1), side]
+        )
 
     @property
     def lengths(self) -> np.ndarray:

@@ -120,9 +120,9 @@ class Feed:
         """Task indices `[K, steps, batch]`, shuffled by each replica's generator.
 
         A last incomplete batch is dropped. Of tasks drawn anew an epoch sees those of its turn
-        (`Episodes.turns`); `salt` is the stage and the epoch. With `stage.window > 1`, each run of `window` batches is sorted by
-        length, so that a batch holds tasks of like length and little padding; the sorted batches are then put
-        in an order that is the same for all replicas.
+        (`Episodes.turns`); `salt` is the stage and the epoch. With `stage.window > 1`, each run of `window`
+        batches is sorted by length, so that a batch holds tasks of like length and little padding; the sorted
+        batches are then put in an order that is the same for all replicas.
         """
         data = self.tasks
         turns = max(1, data.parts[0].turns)

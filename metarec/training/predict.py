@@ -58,7 +58,7 @@ def predict(
 def _of_lists(
     stack: Stack, data: EpisodeTensors, supports: np.ndarray, drawn: Noise, params: dict[str, Tensor] | None
 ) -> Tensor:
-    """Scores of candidate lists `[K, lists, n_query]`, support by support; at most `PAIRS` pairs at a time."""
+    """Scores of candidate lists `[K, lists, n_query]`, support by support, about `PAIRS` pairs at a time."""
     if len(data.parts) > 1:
         raise ProtocolError("lists that share a support need one split for all seeds; give them one.")
     k, scores = stack.size, None
