@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import pickle
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,10 +49,6 @@ def read_s2meta(home: Path, *, name: str) -> Ratings:
         scenarios=np.asarray(coded["scenario"][1]),
         notes=("Positives only; negatives are drawn when tasks are made.",),
     )
-
-
-read_s2meta_movielens = partial(read_s2meta, name="s2meta-movielens")
-read_s2meta_taobao = partial(read_s2meta, name="s2meta-taobao")
 
 
 class _Plain(pickle.Unpickler):

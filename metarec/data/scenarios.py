@@ -18,7 +18,7 @@ from metarec.errors import DataError
 
 ML10M_TAGS = (
     Column("user", "int", low=1),
-    Column("movie", "int", low=1),
+    Column("movieId", "int", low=1),
     Column("tag", "any"),
     Column("time", "int", low=0),
 )
@@ -33,7 +33,7 @@ SHOPS = ("Sports_and_Outdoors", "Beauty", "Toys_and_Games")
 
 
 def read_films(home: Path, *, fewest: int = 25, most: int = 1000) -> Ratings:
-    """The stand-in for MovieLens-20M: MovieLens-1M, scenarios from tags of MovieLens-10M, and from genres.
+    """The stand-in for MovieLens-20M: MovieLens-1M, its scenarios tags of MovieLens-10M and genres.
 
     Every rated film is a positive. A scenario is a tag (in lower case, by whatever user), a genre or a pair
     of genres on `fewest..most` rated films. The two sets share their film numbers. CMML speaks of "306 genres"
@@ -46,9 +46,8 @@ def read_films(home: Path, *, fewest: int = 25, most: int = 1000) -> Ratings:
     kinds += [
         (i, f"genres {a} and {b}") for i, own in enumerate(names) for a, b in combinations(sorted(own), 2)
     ]
-    path = catalog.folder("films", home) / "tags.dat"
-    tags = Table(path, ML10M_TAGS, sep="::").read()
-    where = pd.Index(ratings.items).get_indexer(pd.Index(tags["movie"]))
+    tags = _tags("films", home)
+    where = pd.Index(ratings.items).get_indexer(pd.Index(tags["movieId"]))
     kinds += _tagged(where, tags["tag"])
     return _of_items("films", ratings.user, ratings.item, ratings.users, ratings.items, kinds, fewest, most)
 
@@ -60,7 +59,7 @@ def read_ml20m(home: Path, *, fewest: int = 101, most: int = 999) -> Ratings:
     """
     folder = catalog.folder("ml-20m", home)
     frame = Table(folder / "ratings.csv", ML20M_RATINGS, sep=",", header=True).read()
-    tags = Table(folder / "tags.csv", ML20M_TAGS, sep=",", header=True, quoted=True).read()
+    tags = _tags("ml-20m", home)
     user, users = pd.factorize(frame["userId"], sort=True)
     item, items = pd.factorize(frame["movieId"], sort=True)
     kinds = _tagged(pd.Index(items).get_indexer(pd.Index(tags["movieId"])), tags["tag"])
@@ -158,6 +157,18 @@ def joined(name: str, *parts: Ratings) -> Ratings:
         ),
         notes=tuple(note for p in parts for note in p.notes),
     )
+
+
+def tag_rows(name: str, home: Path) -> int:
+    """Lines of the file of tags behind a table."""
+    return len(_tags(name, home))
+
+
+def _tags(name: str, home: Path) -> pd.DataFrame:
+    folder = catalog.folder(name, home)
+    if name == "ml-20m":
+        return Table(folder / "tags.csv", ML20M_TAGS, sep=",", header=True, quoted=True).read()
+    return Table(folder / "tags.dat", ML10M_TAGS, sep="::").read()
 
 
 def _tagged(where: np.ndarray, tags: pd.Series) -> list[tuple[int, str]]:
