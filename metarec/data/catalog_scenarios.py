@@ -84,7 +84,7 @@ SCENARIO_SOURCES = (
     ),
     Source(
         name="films",
-        title="MovieLens-1M with MovieLens-10M's tags and genres as scenarios, the stand-in for MovieLens-20M",
+        title="MovieLens-1M, MovieLens-10M's tags and genres as scenarios, the stand-in for MovieLens-20M",
         folder="ml-10m-tags",
         files=("tags.dat",),
         page="https://grouplens.org/datasets/movielens/10m/",

@@ -36,8 +36,8 @@ def read_films(home: Path, *, fewest: int = 25, most: int = 1000) -> Ratings:
     """The stand-in for MovieLens-20M: MovieLens-1M, its scenarios tags of MovieLens-10M and genres.
 
     Every rated film is a positive. A scenario is a tag (in lower case, by whatever user), a genre or a pair
-    of genres on `fewest..most` rated films. The two sets share their film numbers. CMML speaks of "306 genres"
-    of more than 100 and fewer than 1000 films, and means tags; so many films here have few tags only.
+    of genres on `fewest..most` rated films. The two sets share their film numbers. CMML speaks of 306
+    "genres" of more than 100 and fewer than 1000 films, and means tags; with so few films 84 are that large.
     """
     ratings = read_ml1m(home, fields="official")
     (genre,) = ratings.item_fields
@@ -53,7 +53,7 @@ def read_films(home: Path, *, fewest: int = 25, most: int = 1000) -> Ratings:
 
 
 def read_ml20m(home: Path, *, fewest: int = 101, most: int = 999) -> Ratings:
-    """MovieLens-20M, every rated film a positive; a tag (in lower case) on `fewest..most` films is a scenario.
+    """MovieLens-20M, every rated film a positive; a tag in lower case on `fewest..most` films is a scenario.
 
     The text says "306 different genres"; the set has 19, so tags are meant. Which, no file says.
     """
@@ -134,14 +134,12 @@ def read_themes(home: Path, *, fewest: int = 101, most: int = 999) -> Ratings:
 
 
 def joined(name: str, *parts: Ratings) -> Ratings:
-    """Tables side by side, ids one after another; fields `domain` and `scenario` (for item scenarios)."""
+    """Tables of item scenarios side by side, ids one after another, and a field `domain` on either side."""
     users, items = ([p.n_users for p in parts], [p.n_items for p in parts])
     first_user, first_item = (np.concatenate([[0], np.cumsum(n)[:-1]]) for n in (users, items))
     names = np.array([p.name for p in parts])
-    fields = [next(f for f in p.item_fields if f.name == "scenario") for p in parts]
-    codes = [f.values[f.values >= 0] + sum(g.size for g in fields[:n]) for n, f in enumerate(fields)]
-    counts = np.concatenate([f.counts for f in fields if f.counts is not None])
-    vocabulary = np.concatenate([f.vocabulary.astype(str) for f in fields])
+    scenarios = _beside("scenario", [p.item_fields for p in parts], items, None)
+    sources = _beside("source", [p.user_fields for p in parts], users, first_item)
     return Ratings(
         name=name,
         kind="implicit",
@@ -150,13 +148,29 @@ def joined(name: str, *parts: Ratings) -> Ratings:
         label=np.concatenate([p.label for p in parts]),
         users=np.concatenate([[f"{p.name} {u}" for u in p.users] for p in parts]),
         items=np.concatenate([[f"{p.name} {i}" for i in p.items] for p in parts]),
-        user_fields=(Field("domain", np.repeat(np.arange(len(parts)), users), names),),
-        item_fields=(
-            pack_field("scenario", np.concatenate(codes), counts, vocabulary),
-            Field("domain", np.repeat(np.arange(len(parts)), items), names),
-        ),
+        user_fields=(Field("domain", np.repeat(np.arange(len(parts)), users), names), *sources),
+        item_fields=(*scenarios, Field("domain", np.repeat(np.arange(len(parts)), items), names)),
         notes=tuple(note for p in parts for note in p.notes),
     )
+
+
+def _beside(
+    name: str, fields: Sequence[tuple[Field, ...]], sizes: Sequence[int], first: np.ndarray | None
+) -> tuple[Field, ...]:
+    """One multi-valued field for all parts; `first` is added to a vocabulary of ids. None where none has it."""
+    found = [next((f for f in own if f.name == name), None) for own in fields]
+    codes, counts, words, known = [], [], [], 0
+    for n, (field, size) in enumerate(zip(found, sizes, strict=True)):
+        if field is None or field.counts is None:
+            counts.append(np.zeros(size, np.int64))
+            continue
+        codes.append(field.values[field.values >= 0] + known)
+        counts.append(field.counts)
+        words.append(field.vocabulary.astype(str) if first is None else field.vocabulary + first[n])
+        known += field.size
+    if not codes:
+        return ()
+    return (pack_field(name, np.concatenate(codes), np.concatenate(counts), np.concatenate(words)),)
 
 
 def tag_rows(name: str, home: Path) -> int:
@@ -187,7 +201,11 @@ def _of_items(
     fewest: int,
     most: int,
 ) -> Ratings:
-    """Positives alone, the item field `scenario` holding the kinds on `fewest..most` items."""
+    """Positives alone, the item field `scenario` holding the kinds on `fewest..most` items.
+
+    The user field `source` holds the items of a user that lie in no scenario: CoNet's source domain.
+    """
+    user, item = np.asarray(user, np.int64), np.asarray(item, np.int64)
     frame = pd.DataFrame(list(kinds), columns=["item", "kind"]).drop_duplicates()
     size = frame["kind"].map(frame["kind"].value_counts())
     frame = frame[(size >= fewest) & (size <= most)].sort_values(["item", "kind"])
@@ -198,11 +216,23 @@ def _of_items(
     return Ratings(
         name=name,
         kind="implicit",
-        user=np.asarray(user, np.int64),
-        item=np.asarray(item, np.int64),
+        user=user,
+        item=item,
         label=np.ones(len(user), np.float32),
         users=users,
         items=items,
+        user_fields=_source(user, item, counts, len(users)),
         item_fields=(pack_field("scenario", codes.astype(np.int64), counts, np.asarray(vocabulary)),),
         notes=("Positives only; negatives are drawn when tasks are made.",),
     )
+
+
+def _source(user: np.ndarray, item: np.ndarray, scenarios: np.ndarray, n_users: int) -> tuple[Field, ...]:
+    """Each user's items of no scenario, the vocabulary holding item ids; no field where there are none."""
+    rows = np.flatnonzero(scenarios[item] == 0)
+    if not len(rows):
+        return ()
+    rows = rows[np.lexsort((item[rows], user[rows]))]
+    codes, vocabulary = pd.factorize(item[rows], sort=True)
+    counts = np.bincount(user[rows], minlength=n_users)
+    return (pack_field("source", codes.astype(np.int64), counts, np.asarray(vocabulary)),)

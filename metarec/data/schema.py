@@ -17,8 +17,9 @@ class Schema:
 
     `knowing` adds a stranger to each side, the last user and the last item, all of whose values are unknown;
     `user_ids` and `item_ids` then say which row of a table of identities each user and item has.
-    `user_vectors` and `item_vectors`, where there are any, are frozen vectors `[n, d]` (`data.vectors`); a
-    stranger's is zero.
+
+    `user_vectors` `[n_users, d]` and `item_vectors` `[n_items, d]`, where there are any, are fixed
+    beforehand: no method trains them. A stranger's is zero.
     """
 
     n_users: int
@@ -67,10 +68,8 @@ class Schema:
             tuple(_with_unknown(f, item) for f in self.item_fields),
             _with_unknown(identities(self.n_users), user),
             _with_unknown(identities(self.n_items), item),
-            *(
-                None if v is None else np.pad(v, ((0, 1), (0, 0)))
-                for v in (self.user_vectors, self.item_vectors)
-            ),
+            _with_zero(self.user_vectors),
+            _with_zero(self.item_vectors),
         )
 
 
@@ -91,6 +90,11 @@ def _with_unknown(f: Field, seen: np.ndarray) -> Field:
     vocabulary = np.append(f.vocabulary.astype(object), "unknown")
     counts = None if f.counts is None else np.append(f.counts, 1)
     return Field(f.name, np.concatenate([values, stranger]), vocabulary, counts, unknown=f.size)
+
+
+def _with_zero(vectors: np.ndarray | None) -> np.ndarray | None:
+    """Vectors with one more row, of zeros."""
+    return None if vectors is None else np.concatenate([vectors, np.zeros_like(vectors[:1])])
 
 
 def refuse_names(where: str, side: str, names: Sequence[str]) -> None:

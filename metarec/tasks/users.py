@@ -26,17 +26,17 @@ def user_setting_episodes(
 ) -> Splits:
     """CMML's user setting (section 4.1.1): `train_share` of the users are for training, 4,832 of 6,040.
 
-    A history is shuffled once and cut to `longest` ratings (appendix: 100; main text: 50). Training users have
-    `draws` tasks each, one for each epoch in turn: another shuffle, the last `n_query` ratings the query (half
-    of a history that is shorter than twice that). The released program shuffles anew at every access, cuts a
-    list in a file that it does not ship, and splits the test users anew at each evaluation.
+    A history is shuffled once and cut to `longest` ratings (appendix: 100; main text: 50). Training users
+    have `draws` tasks each, one for each epoch in turn: another shuffle, the last `n_query` ratings the query
+    (half of a history that is shorter than twice that). The released program shuffles anew at every access,
+    cuts a list in a file that it does not ship, and splits the test users anew at each evaluation.
 
     `evaluated` says who is tested. `"cold"`: the other users, the paper's C-W. `"trained"`: the training
     users, on a fresh split of the ratings they were trained on, which is what the released program reports as
     W-W. `"warm"`: the training users, on `n_query` ratings that stand before the cut and in no training task;
     the support are the ratings they were trained on. Validation users, `valid_share` of the training users,
-    are trained on nowhere. Raises `ProtocolError` for an impossible share or size, and for a user with too few
-    ratings.
+    are trained on nowhere. Raises `ProtocolError` for an impossible share or size, and for a user with too
+    few ratings.
     """
     if evaluated not in ("cold", "warm", "trained"):
         raise ProtocolError(f"evaluated={evaluated!r} is unknown; use 'cold', 'warm' or 'trained'.")
