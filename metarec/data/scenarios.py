@@ -157,7 +157,7 @@ def joined(name: str, *parts: Ratings) -> Ratings:
 def _beside(
     name: str, fields: Sequence[tuple[Field, ...]], sizes: Sequence[int], first: np.ndarray | None
 ) -> tuple[Field, ...]:
-    """One multi-valued field for all parts; `first` is added to a vocabulary of ids. None where none has it."""
+    """One multi-valued field for all parts, none where none has it; `first` is added to ids it holds."""
     found = [next((f for f in own if f.name == name), None) for own in fields]
     codes, counts, words, known = [], [], [], 0
     for n, (field, size) in enumerate(zip(found, sizes, strict=True)):

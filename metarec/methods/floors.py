@@ -113,7 +113,8 @@ class DampedBias(Floor):
 class Oracle(Floor):
     """The ceiling: knows every label of the table (or, on planted data, every expected label).
 
-    It looks labels up by (user, item), because no method is handed the labels of a query.
+    It looks labels up by (user, item), because no method is handed the labels of a query. A drawn pair that
+    stands in no table is 0.
     """
 
     key: Tensor
@@ -132,7 +133,7 @@ class Oracle(Floor):
     def predict(self, support: Support, query: Query, noise: Noise | None = None) -> Tensor:
         key = query.user * self.schema.n_items + query.item
         found = torch.searchsorted(self.key, key.contiguous()).clamp(max=len(self.key) - 1)
-        return self.label.to(support.labels)[found]
+        return torch.where(self.key[found] == key, self.label.to(support.labels)[found], 0.0)
 
 
 def _damped_items(train: Episodes, n_items: int, damping: float) -> tuple[float, np.ndarray]:

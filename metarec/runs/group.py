@@ -133,6 +133,7 @@ def _record(
             **ratings.counts(),
             **{f"{part} tasks": len(e) for part, e in own._asdict().items()},
             "test query ratings": int(own.test.n_query.sum()),
+            **_scenario_counts(own),
         },
         selection=selection.rule if selection.rule == "last" else f"best validation {selection.metric}",
         epochs=len(trained.history[k]),
@@ -141,6 +142,13 @@ def _record(
         replicas=replicas,
         extra=extra,
     )
+
+
+def _scenario_counts(splits: Splits) -> dict[str, int]:
+    """Scenarios of each part, where they are not the tasks: a scenario has many draws or many lists."""
+    if splits.train.by != "scenario":
+        return {}
+    return {f"{part} scenarios": len(np.unique(e.task)) for part, e in splits._asdict().items()}
 
 
 def _build(run: Run, schema: Schema, ratings: Ratings) -> Method:

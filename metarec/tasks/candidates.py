@@ -65,10 +65,10 @@ def scenario_episodes(
     every = Scenarios.of(ratings)
     kept = np.flatnonzero([len(own) >= fewest for own in every.rows])
     train, valid, test = divided(kept, test_share, valid_share, rng)
-    chosen = {s: _divide(ratings, every, s, pool, n_support, most_lists, rng) for s in [*valid, *test]}
+    chosen = {s: _divide(ratings, every, s, pool, n_support, most_lists, rng) for s in [*test, *valid]}
     lists = [row for _, own in chosen.values() for row in own]
     lost = _same_pairs(ratings, np.concatenate(lists) if lists else np.zeros(0, np.int64))
-    source = _Source(ratings, every.items, ~lost, negatives, rng)
+    source = _Source(ratings, every.items, ~lost, negatives, np.random.default_rng([seed, 1]))
     training = every.without(lost)
     train = train[[len(training.rows[s]) > 1 for s in train]]
     made = [_evaluation(source, chosen, own, split) for split, own in (("valid", valid), ("test", test))]
