@@ -66,9 +66,9 @@ class Episodes:
             raise ProtocolError(
                 f"{name}: every task needs at least one query rating; filter shorter histories."
             )
-        self._check_rows(name)
         if self.lender is not None:
             self._check_lists(name, self.lender)
+        self._check_rows(name)
 
     def _check_rows(self, name: str) -> None:
         """A rating is used once: in all tasks, or in the tasks of a scenario where it lies in several.

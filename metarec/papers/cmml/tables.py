@@ -23,7 +23,17 @@ BASELINES, OURS = "Baselines of the paper", "CMML"
 TEN, HUNDRED = ("Recall@10", "Recall@20", "Recall@50"), ("Recall@20", "Recall@50", "Recall@100")
 PREFIX = {"published": "", "sound": "std:"}
 BASE: Mapping[str, Mapping[str, Any]] = {track: {"epochs": EPOCHS} for track in PREFIX}
-QUICK: Mapping[str, Any] = {"epochs": 2}
+# Small networks and few inner steps, for seconds on a CPU.
+QUICK: Mapping[str, Any] = {
+    "epochs": 2,
+    "gru": 16,
+    "encoder_sizes": (16,),
+    "backbone": (16, 16, 16),
+    "hyper": (16, 16, 16),
+    "module_sizes": (8, 8, 8),
+    "lstm": 4,
+    "steps": 5,
+}
 # Ten times fewer steps than the paper's ask for other step sizes.
 _ROUNDS = (EPOCHS // 4, EPOCHS)
 
@@ -269,7 +279,7 @@ TABLE3 = TableSpec(
         "published": {"epochs": USER_EPOCHS},
         "sound": {"epochs": USER_EPOCHS, "standardise": True, "inner_max_step": 0.1, "max_norm": 1.0},
     },
-    quick={"epochs": 2, "d": 8},
+    quick={"epochs": 2, "d": 8, "steps": 2, "backbone": (16, 16), "hyper": (16, 16)},
     prefix=PREFIX,
     percent=False,
     decimals=3,
