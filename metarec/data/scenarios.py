@@ -101,6 +101,7 @@ def read_shopping(home: Path, *, fewest: int = 101, most: int = 999) -> Ratings:
 
 def read_hybrid(home: Path) -> Ratings:
     """The stand-in for the hybrid set: `films` and `shopping` side by side, with a field `domain`."""
+    catalog.folder("hybrid", home)
     return joined("hybrid", read_films(home), read_shopping(home))
 
 
