@@ -22,6 +22,7 @@ from tiny import QUICK
 
 from metarec import metrics
 from metarec.data import synthetic
+from metarec.data.synthetic import planted_scenarios
 from metarec.methods import METHODS, class_of, initialised, make, schema_for
 from metarec.methods.floors import Oracle
 from metarec.runs import versions
@@ -86,12 +87,15 @@ CASES = {name: (name, {}) for name in METHODS} | VARIANTS
 RULES: dict[str, dict[str, Any]] = {
     "tanp": {"n_support": 20},
     "cold-start": {"order": "time", "longest": 56},
+    "scenario": {"n_support": 16, "n_query": 24, "fewest": 60, "draws": 2, "turns": 2},
+    "user-setting": {"longest": 40},
 }
 
 
 def splits(rule: str = "cold-start", kind: str = "explicit") -> Splits:
     """The episodes of a rule on planted ratings."""
-    return make_episodes(synthetic(kind=kind), rule, **RULES[rule])
+    ratings = planted_scenarios() if rule == "scenario" else synthetic(kind=kind)
+    return make_episodes(ratings, rule, **RULES[rule])
 
 
 def few(episodes: Splits, tasks: int = 64) -> Splits:
@@ -142,7 +146,7 @@ def metric_numbers(name: str) -> dict[str, float]:
     """Every metric of a set on made-up scores with ties and padding."""
     rng = np.random.default_rng(0)
     labels = torch.tensor(rng.integers(0, 6, (40, 12)), dtype=torch.float64)
-    labels = (labels > 2).double() if name == "cmml-scenario" else labels
+    labels = (labels > 2).double() if name.startswith("cmml-scenario") else labels
     scores = torch.tensor(rng.integers(0, 8, (40, 12)) / 2, dtype=torch.float64)
     mask = torch.tensor(np.arange(12) < rng.integers(4, 13, (40, 1)))
     found = metrics.evaluate(scores, labels, mask, name)

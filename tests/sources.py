@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import pickle
+from functools import partial
 from pathlib import Path
 
 MELU_LISTS = {
@@ -136,11 +138,72 @@ def gowalla(home: Path) -> None:
     write(folder / "train.txt", "3 41 60\n9 20\n")
 
 
+def films(home: Path) -> None:
+    """26 films, all dramas, 25 of them comedies, which two users tag; one tags what nobody rated."""
+    folder, numbers = home / "ml-1m", range(1, 27)
+    write(folder / "ratings.dat", "".join(f"{1 + n % 2}::{n}::{1 + n % 5}::{n}\n" for n in numbers))
+    write(folder / "users.dat", "1::F::1::7::12345\n2::M::56::0::99999\n")
+    kinds = ["Comedy|Drama"] * 25 + ["Drama"]
+    rows = "".join(f"{n}::Film {n} (1990)::{kind}\n" for n, kind in zip(numbers, kinds, strict=True))
+    write(folder / "movies.dat", rows, "latin-1")
+    tags = [f"15::{n}::{' Noir' if n % 2 else 'NOIR'}::12\n" for n in range(1, 26)]
+    write(home / "ml-10m-tags" / "tags.dat", "".join([*tags, "16::2::noir::13\n", "16::99::noir::14\n"]))
+
+
+def ml20m(home: Path) -> None:
+    """102 films; a tag in quotes on 101 of them, in two spellings, and one on a single film."""
+    folder, numbers = home / "ml-20m", range(1, 103)
+    rows = "".join(f"{1 + n % 3},{n},3.5,{n}\n" for n in numbers)
+    write(folder / "ratings.csv", "userId,movieId,rating,timestamp\n" + rows)
+    words = ['"dark, ""very"" dark"', '"Dark, ""very"" dark"']
+    tags = "".join(f"7,{n},{words[n % 2]},5\n" for n in range(1, 102))
+    write(folder / "tags.csv", "userId,movieId,tag,timestamp\n" + tags + "7,102,alone,5\n")
+
+
+def shopping(home: Path) -> None:
+    """Of each set 102 items, 101 of one attribute, bought by two users of three items or more."""
+    for shop in ("Sports_and_Outdoors", "Beauty", "Toys_and_Games"):
+        low, high = (" ".join(map(str, range(*ends))) for ends in ((1, 60), (59, 103)))
+        write(home / "amazon-s3rec" / f"{shop}.txt", f"1 {low}\n2 {high} 60\n")
+        kinds = {str(n): [5, 6] if n == 3 else [5] for n in range(1, 102)}
+        write(home / "amazon-s3rec" / f"{shop}_item2attributes.json", json.dumps({**kinds, "999": [5]}))
+
+
+def hybrid(home: Path) -> None:
+    """The two stand-ins."""
+    films(home)
+    shopping(home)
+
+
+def themes(home: Path) -> None:
+    """Theme 4 with 101 clicked items and theme 9 with one; a click that stands there twice."""
+    head = "user_id,item_id,leaf_cate_id,cate_level1_id,theme_id,reach_time\n"
+    rows = "".join(f"{n % 3},{n},8,2,4,2019-01-01 00:00:{n % 60:02d}\n" for n in range(101))
+    again = "0,0,8,2,4,2019-01-02 00:00:00\n1,500,8,2,9,2019-01-02 00:00:00\n"
+    write(home / "taobao-cloud-theme" / "theme_click_log.csv", head + rows + again)
+
+
+def s2meta(home: Path, name: str) -> None:
+    """Two training scenarios and a test one, as the authors' lists of tuples."""
+    folder = home / name / "train_data"
+    folder.mkdir(parents=True, exist_ok=True)
+    train = [(11, [(1, 5, 4.0), (2, 5, 3.0)]), (12, [(1, 6, 4.0)])]
+    (folder / "train_data").write_bytes(pickle.dumps(train))
+    (folder / "test_data").write_bytes(pickle.dumps([(13, [(3, 5, 1.0)], [(2, 7, 1.0), (2, 7, 1.0)])]))
+
+
 BUILD = {
     "lastfm-hetrec": hetrec,
     "lastfm-mkr": mkr,
     "lastfm-tanp": tanp,
     "gowalla": gowalla,
+    "films": films,
+    "shopping": shopping,
+    "hybrid": hybrid,
+    "ml-20m": ml20m,
+    "taobao-themes": themes,
+    "s2meta-movielens": partial(s2meta, name="s2meta-movielens"),
+    "s2meta-taobao": partial(s2meta, name="s2meta-taobao"),
     "ml-1m": ml1m,
     "ml-100k": ml100k,
     "book-crossing": bookcrossing,

@@ -244,7 +244,8 @@ def test_missing_files_name_folder_command_and_variable(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sources.BUILD[name](tmp_path)
-    files = sorted(p for p in tmp_path.rglob("*") if p.suffix in (".dat", ".txt", ".data", ".csv", ".json"))
+    ends = ("", ".dat", ".txt", ".data", ".csv", ".json")
+    files = sorted(p for p in tmp_path.rglob("*") if p.is_file() and p.suffix in ends)
     files[0].unlink()
     monkeypatch.setenv("METAREC_DATA", str(tmp_path))
     status = main(["data", "show", name])

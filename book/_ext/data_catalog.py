@@ -9,7 +9,7 @@ from docutils.statemachine import StringList
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from metarec.data import catalog
+from metarec.data import catalog, catalog_scenarios
 
 
 def as_myst(source: catalog.Source) -> list[str]:
@@ -32,7 +32,8 @@ class DataCatalog(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Build the list, and rebuild the page when the catalogue changes."""
-        self.env.note_dependency(str(catalog.__file__))
+        for module in (catalog, catalog_scenarios):
+            self.env.note_dependency(str(module.__file__))
         lines = [line for source in catalog.SOURCES.values() for line in as_myst(source)]
         container = nodes.container()
         self.state.nested_parse(StringList(lines, "catalog"), self.content_offset, container)

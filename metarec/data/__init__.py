@@ -17,8 +17,10 @@ from metarec.data.gowalla import read_gowalla
 from metarec.data.lastfm import read_hetrec, read_mkr, read_tanp
 from metarec.data.movielens import read_ml1m, read_ml100k
 from metarec.data.ratings import Field, Ratings, Truth
+from metarec.data.s2meta import read_s2meta
+from metarec.data.scenarios import read_films, read_hybrid, read_ml20m, read_shopping, read_themes
 from metarec.data.schema import Schema
-from metarec.data.synthetic import synthetic
+from metarec.data.synthetic import planted_scenarios, synthetic
 from metarec.errors import MetarecError
 
 __all__ = [
@@ -42,10 +44,18 @@ READERS: dict[str, Callable[..., Ratings]] = {
     "ml-100k": read_ml100k,
     "book-crossing": read_bookcrossing,
     "douban-book": read_douban,
+    "ml-20m": read_ml20m,
+    "taobao-themes": read_themes,
+    "s2meta-movielens": partial(read_s2meta, name="s2meta-movielens"),
+    "s2meta-taobao": partial(read_s2meta, name="s2meta-taobao"),
+    "hybrid": read_hybrid,
+    "films": read_films,
+    "shopping": read_shopping,
 }
 PLANTED: dict[str, Callable[..., Ratings]] = {
     "synthetic": synthetic,
     "synthetic-implicit": partial(synthetic, kind="implicit"),
+    "synthetic-scenarios": planted_scenarios,
 }
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
+from metarec.data.catalog_scenarios import SCENARIO_SOURCES
+from metarec.data.source import GROUPLENS, Published, Source
 from metarec.errors import DataError, MetarecError
+
+__all__ = ["SOURCES", "Published", "Source", "afresh", "data_home", "folder", "missing", "source"]
 
 MELU_COMMIT = "f70c8ff91471193cd598bc241c6b0f22665f6375"
 MELU_FILES = (
@@ -18,50 +18,6 @@ MELU_FILES = (
 )
 
 
-@dataclass(frozen=True)
-class Published:
-    """A count somebody printed: `what` is a key of `metarec.data.verify.recount`."""
-
-    what: str
-    value: int
-    where: str
-
-
-@dataclass(frozen=True)
-class Source:
-    """One data set: where from, under what terms, what the reader needs and what it must count to.
-
-    `sha256` and `md5` are of the archive at `url`. GroupLens publishes the md5; the sha256 is the one that
-    projects which pin the same archive agree on. `None` means that no checksum is known, never that none
-    is needed. `extra` files come from `extra_url` and are checked against `known_files`.
-    """
-
-    name: str
-    title: str
-    folder: str
-    files: tuple[str, ...]
-    page: str
-    licence: str
-    cite: str
-    published: tuple[Published, ...]
-    url: str | None = None
-    inside: str = ""
-    sha256: str | None = None
-    md5: str | None = None
-    by_hand: str = ""
-    extra: tuple[str, ...] = ()
-    extra_url: str = ""
-    partial: str = ""
-
-    def known_files(self) -> Mapping[str, tuple[str, str]]:
-        """`file -> (sha256, remark)` of copies that were examined; official files unless the remark says."""
-        return {k: v for (folder, k), v in _known_files().items() if folder == self.folder}
-
-
-_GROUPLENS = (
-    "Research use with acknowledgement; no redistribution, no commercial use, no claim of endorsement "
-    "(University of Minnesota)."
-)
 _LASTFM = "Non-commercial use only; acknowledge Last.fm, http://www.lastfm.com (HetRec 2011)."
 _TABLE2 = "TaNP, Table 2"
 _README = "the README of the archive"
@@ -149,7 +105,7 @@ SOURCES: dict[str, Source] = {
             md5="c4d9eecfca2ab87c1945afe126590906",
             extra=MELU_FILES,
             extra_url=f"https://raw.githubusercontent.com/hoyeoplee/MeLU/{MELU_COMMIT}/movielens/ml-1m/",
-            licence=_GROUPLENS,
+            licence=GROUPLENS,
             cite="harper2015movielens",
             published=(
                 Published("users", 6040, _README),
@@ -167,7 +123,7 @@ SOURCES: dict[str, Source] = {
             inside="ml-100k",
             sha256="50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229",
             md5="0e33842e24a9c977be4e0107933c0723",
-            licence=_GROUPLENS,
+            licence=GROUPLENS,
             cite="harper2015movielens",
             published=(
                 Published("users", 943, _README),
@@ -225,6 +181,7 @@ SOURCES: dict[str, Source] = {
                 Published("ratings", 649381, "the distributed files (no table is printed)"),
             ),
         ),
+        *SCENARIO_SOURCES,
     )
 }
 
@@ -247,10 +204,11 @@ def source(name: str) -> Source:
 
 
 def missing(name: str, home: Path, extra: bool = False) -> list[str]:
-    """Files of this source that are not in its folder below `home`."""
+    """Files of this source, and of those it is joined with, that are not below `home`; from its folder on."""
     entry = source(name)
     wanted = entry.files + (entry.extra if extra else ())
-    return [f for f in wanted if not (home / entry.folder / f).is_file()]
+    absent = [f for f in wanted if not (home / entry.folder / f).is_file()]
+    return absent + [f"../{source(n).folder}/{f}" for n in entry.needs for f in missing(n, home)]
 
 
 def folder(name: str, home: Path, extra: bool = False) -> Path:
@@ -273,9 +231,3 @@ def afresh(path: Path, what: str = "it") -> str:
         return f"fetch {what} afresh"
     command = f"`metarec data fetch {entry.name} --again`"
     return f"fetch {what} afresh " + (f"with {command}" if entry.url else f"({command} says how)")
-
-
-@cache
-def _known_files() -> dict[tuple[str, str], tuple[str, str]]:
-    with open(Path(__file__).with_name("known_files.csv"), encoding="utf-8", newline="") as file:
-        return {(r["folder"], r["file"]): (r["sha256"], r["remark"]) for r in csv.DictReader(file)}

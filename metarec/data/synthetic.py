@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -96,6 +96,16 @@ def synthetic(
         truth=Truth(expected.astype(np.float32), world.group, world.item.astype(np.float32)),
         notes=(f"Planted data, seed {seed}: {n_groups} user groups, {N_FACTORS} item factors.",),
     )
+
+
+def planted_scenarios(seed: int = 0) -> Ratings:
+    """Planted positives in 24 scenarios, for tasks that draw their own negatives."""
+    both = synthetic(
+        seed, n_users=240, n_items=240, kind="implicit", ratings_per_user=(80, 140), n_scenarios=24
+    )
+    liked = both.label > 0
+    rows = {name: getattr(both, name)[liked] for name in ("user", "item", "label", "time", "scenario")}
+    return replace(both, name="synthetic-scenarios", **rows)
 
 
 def _draw_world(rng: np.random.Generator, n_users: int, n_items: int, n_groups: int) -> _World:

@@ -15,6 +15,7 @@ from metarec.data.bookcrossing import is_partial, read_books, read_users
 from metarec.data.gowalla import visits
 from metarec.data.lastfm import SPLITS, tanp_tasks
 from metarec.data.ratings import Ratings
+from metarec.data.scenarios import tag_rows
 
 Verdict = Literal["ok", "differs", "partial", "not here", "another copy"]
 
@@ -88,10 +89,29 @@ def _gowalla(home: Path, ratings: Ratings) -> dict[str, int]:
     }
 
 
+def _tags(home: Path, ratings: Ratings) -> dict[str, int]:
+    return {"tag rows": tag_rows(ratings.name, home)}
+
+
+def _themes(home: Path, ratings: Ratings) -> dict[str, int]:
+    whole = load("taobao-themes", home=home, fewest=1, most=len(ratings))
+    return {"themes": 0 if whole.scenarios is None else len(whole.scenarios)}
+
+
+def _scenarios(home: Path, ratings: Ratings) -> dict[str, int]:
+    return {"scenarios": 0 if ratings.scenarios is None else len(ratings.scenarios)}
+
+
 MORE: dict[str, Callable[[Path, Ratings], dict[str, int]]] = {
     "lastfm-tanp": _tanp,
     "book-crossing": _book_crossing,
     "gowalla": _gowalla,
+    "films": _tags,
+    "hybrid": _tags,
+    "ml-20m": _tags,
+    "taobao-themes": _themes,
+    "s2meta-movielens": _scenarios,
+    "s2meta-taobao": _scenarios,
 }
 
 

@@ -28,7 +28,7 @@ class LabelScale(nn.Module):
     def fit(self, train: Episodes) -> None:
         """Mean and deviation of the labels of `train`; labels that are all alike keep their scale."""
         if self.on:
-            labels = train.ratings.label[train.rows].astype(np.float64)
+            labels = train.label.astype(np.float64)
             self.mean.fill_(float(labels.mean()))
             self.sd.fill_(float(labels.std()) or 1.0)
 

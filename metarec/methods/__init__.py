@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
 import numpy as np
 
 from metarec.data.schema import Schema
+from metarec.data.vectors import user_and_item_vectors
 from metarec.errors import ProtocolError
-from metarec.methods.base import Method, Stage, initialised, n_parameters
+from metarec.methods.base import Method, NoOptions, Stage, initialised, n_parameters
+from metarec.tasks.candidates import held_out
 from metarec.tasks.episodes import Splits
 
 __all__ = ["METHODS", "Method", "Stage", "class_of", "initialised", "make", "n_parameters", "schema_for"]
@@ -47,13 +51,22 @@ def make(name: str, schema: Schema, **options: Any) -> Method:
     return method
 
 
-def schema_for(name: str, splits: Splits, hide: float = 0.0, **options: Any) -> Schema:
+def schema_for(
+    name: str, splits: Splits, hide: float = 0.0, vectors: Sequence[int] = (), **options: Any
+) -> Schema:
     """What a method is to be built from: the schema of the ratings, or with `hide` what training knows of it.
+
+    `vectors` gives it frozen vectors of users and items of so many columns (one number a domain of the
+    table), made of all interactions but the positives of validation and test lists; a method
+    without options is a closed form and reads none.
 
     Known is what a stage of the method reads: the training users' ratings, or all histories. A closed-form
     method reads no table of fields or identities and is given the data set's own schema.
     """
     schema, train = Schema.of(splits.train.ratings), splits.train
+    if vectors and class_of(name).Options is not NoOptions:
+        user, item = user_and_item_vectors(train.ratings, ~held_out(splits), vectors)
+        schema = replace(schema, user_vectors=user, item_vectors=item)
     with initialised(0):
         stages = make(name, schema, **options).stages() if hide else ()
     if not stages:

@@ -45,7 +45,7 @@ class GlobalMean(Floor):
     mean: Tensor
 
     def fit(self, train: Episodes) -> None:
-        mean = float(train.ratings.label[train.rows].astype(np.float64).mean())
+        mean = float(train.label.astype(np.float64).mean())
         self.register_buffer("mean", torch.tensor(mean))
 
     def predict(self, support: Support, query: Query, noise: Noise | None = None) -> Tensor:
@@ -79,8 +79,8 @@ class Popularity(Floor):
     def fit(self, train: Episodes) -> None:
         low, high = self.schema.low, self.schema.high
         threshold = high if self.schema.kind == "implicit" else low + 0.75 * (high - low)
-        liked = train.ratings.label[train.rows] >= threshold
-        counts = np.bincount(train.ratings.item[train.rows][liked], minlength=self.schema.n_items)
+        liked = train.label >= threshold
+        counts = np.bincount(train.item[liked], minlength=self.schema.n_items)
         self.register_buffer("count", torch.as_tensor(counts.astype(np.float64)))
 
     def predict(self, support: Support, query: Query, noise: Noise | None = None) -> Tensor:
@@ -113,7 +113,8 @@ class DampedBias(Floor):
 class Oracle(Floor):
     """The ceiling: knows every label of the table (or, on planted data, every expected label).
 
-    It looks labels up by (user, item), because no method is handed the labels of a query.
+    It looks labels up by (user, item), because no method is handed the labels of a query. A drawn pair that
+    stands in no table is 0.
     """
 
     key: Tensor
@@ -132,13 +133,13 @@ class Oracle(Floor):
     def predict(self, support: Support, query: Query, noise: Noise | None = None) -> Tensor:
         key = query.user * self.schema.n_items + query.item
         found = torch.searchsorted(self.key, key.contiguous()).clamp(max=len(self.key) - 1)
-        return self.label.to(support.labels)[found]
+        return torch.where(self.key[found] == key, self.label.to(support.labels)[found], 0.0)
 
 
 def _damped_items(train: Episodes, n_items: int, damping: float) -> tuple[float, np.ndarray]:
     """Global mean and damped deviation of each item `[n_items]`; 0 for an item never seen in training."""
-    item = train.ratings.item[train.rows]
-    label = train.ratings.label[train.rows].astype(np.float64)
+    item = train.item
+    label = train.label.astype(np.float64)
     mean = float(label.mean())
     total = np.bincount(item, weights=label - mean, minlength=n_items)
     return mean, total / (np.bincount(item, minlength=n_items) + damping)

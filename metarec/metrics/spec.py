@@ -113,9 +113,14 @@ METRIC_SETS: dict[str, tuple[Metric, ...]] = {
         *(Metric(f"NDCG@{n}", "ndcg", n, gain="linear") for n in (3, 5)),
         *(Metric(f"NDCG-exp@{n}", "ndcg", n, gain="exponential") for n in (3, 5)),
     ),
+    # Released: torch.topk takes equal scores in an order of its own; here in the order they stand in.
+    "cmml-user-released": (_MAE, *(Metric(f"NDCG@{n}", "ndcg", n, ties="given") for n in (1, 3))),
     "cmml-user": (_MAE, *(Metric(f"NDCG@{n}", "ndcg", n, gain="exponential") for n in (1, 3))),
     # s2Meta and CMML, scenario setting: labels are 1 for the user's held-out positives, 0 for the other
-    # candidates.
+    # candidates. Released: the list holds the positives first and a sort keeps that order of equal scores.
+    "cmml-scenario-released": tuple(
+        Metric(f"Recall@{n}", "recall", n, ties="given") for n in _RECALL_CUTOFFS
+    ),
     "cmml-scenario": tuple(Metric(f"Recall@{n}", "recall", n) for n in _RECALL_CUTOFFS),
 }
 

@@ -27,6 +27,7 @@ _MODULES = (
     "pnmta.fig8",
     "pnmta.clusters",
     "pnmta.table45",
+    "cmml.tables",
 )
 
 

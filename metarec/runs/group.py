@@ -59,10 +59,12 @@ def alike(group: Sequence[Run], tables: Tables) -> list[list[Run]]:
     if len(group) == 1:
         return [list(group)]
     protocol, ratings = group[0].protocol, tables.ratings(group[0].protocol)
+    if not protocol.split_per_seed:
+        splits = tables.splits(protocol, group)[0]
+        schema = schema_for(group[0].model, splits, vectors=protocol.vectors, **group[0].options)
+        return [[run] for run in group] if scheduled(_build(group[0], schema, ratings)) else [list(group)]
     if scheduled(_build(group[0], Schema.of(ratings), ratings)):
         return [[run] for run in group]
-    if not protocol.split_per_seed:
-        return [list(group)]
     if protocol.hide:  # what training knows, and so the tables of fields, are those of a split
         return [[run] for run in group]
     found: dict[Any, list[Run]] = {}
@@ -83,7 +85,7 @@ def run_group(
     ratings = tables.ratings(first.protocol)
     splits = tables.splits(first.protocol, runs)
     protocol, begun = first.protocol, time.perf_counter()
-    schema = schema_for(first.model, splits[0], protocol.hide, **first.options)
+    schema = schema_for(first.model, splits[0], protocol.hide, protocol.vectors, **first.options)
     methods = [_build(run, schema, ratings) for run in runs]
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
@@ -131,6 +133,7 @@ def _record(
             **ratings.counts(),
             **{f"{part} tasks": len(e) for part, e in own._asdict().items()},
             "test query ratings": int(own.test.n_query.sum()),
+            **_scenario_counts(own),
         },
         selection=selection.rule if selection.rule == "last" else f"best validation {selection.metric}",
         epochs=len(trained.history[k]),
@@ -139,6 +142,13 @@ def _record(
         replicas=replicas,
         extra=extra,
     )
+
+
+def _scenario_counts(splits: Splits) -> dict[str, int]:
+    """Scenarios of each part, where they are not the tasks: a scenario has many draws or many lists."""
+    if splits.train.by != "scenario":
+        return {}
+    return {f"{part} scenarios": len(np.unique(e.task)) for part, e in splits._asdict().items()}
 
 
 def _build(run: Run, schema: Schema, ratings: Ratings) -> Method:

@@ -68,9 +68,10 @@ class Block:
 
     `dataset` and `setting` are the paper's words (`spelt`: as its table spells the first), `source` our
     rating table, `planted` what stands for it in the quick profile. `protocol(track, profile, **rule)` says
-    how users are split and scored. `whole` counts the ratings of the official table where copies of a part
-    are in use; `stand_in` says what the records are on where the paper's rows are not to be had. On a part or
-    a stand-in nothing compares with a printed number.
+    how users are split and scored; `rule` are options of its episode rule that tell it from another block of
+    the same table. `own` holds, by label, options that a row has here alone. `whole` counts the ratings of
+    the official table where copies of a part are in use; `stand_in` says what the records are on where the
+    paper's rows are not to be had. On a part or a stand-in nothing compares with a printed number.
     """
 
     dataset: str
@@ -82,6 +83,8 @@ class Block:
     whole: int | None = None
     spelt: str = ""
     stand_in: str = ""
+    rule: Mapping[str, Any] = field(default_factory=dict)
+    own: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def heading(self) -> str:
@@ -90,7 +93,9 @@ class Block:
 
     def holds(self, record: Record) -> bool:
         """Whether a record is of this block: on its table, or on what is planted for it."""
-        return record.dataset in (self.source, self.planted)
+        options = record.protocol.get("rule_options", {})
+        split = all(options.get(name) == value for name, value in self.rule.items())
+        return split and record.dataset in (self.source, self.planted)
 
     def compares(self, record: Record) -> bool:
         """Whether a record is on the paper's own data."""
@@ -242,13 +247,16 @@ class TableSpec:
     def _trial(self, block: Block, row: Row, point: Mapping[str, Any], epochs: int, seed: int) -> Run:
         """One run of a search, under the sound protocol on the users that serve the search."""
         place = block.protocol("sound", "full", searching=True)
-        given = {**self.options(row, "sound"), **point, "epochs": epochs}
+        given = {**self.options(row, "sound", block=block), **point, "epochs": epochs}
         return Run(self.paper, row.model, place, given, seed, label=row.label, table=f"{self.name} search")
 
-    def options(self, row: Row, track: str, profile: str = "full") -> dict[str, Any]:
-        """The options of a row before any search."""
+    def options(
+        self, row: Row, track: str, profile: str = "full", *, block: Block | None = None
+    ) -> dict[str, Any]:
+        """The options of a row before any search, with those it has in a block alone."""
         known = {f.name for f in fields(class_of(row.model).Options)}
-        base = {**self.base.get(track, {}), **row.options, **row.at.get(track, {})}
+        here = {} if block is None else block.own.get(row.label, {})
+        base = {**self.base.get(track, {}), **row.options, **row.at.get(track, {}), **here}
         quick = self.quick if profile == "quick" else {}
         return {k: v for k, v in {**base, **quick}.items() if k in known or k in row.options}
 
@@ -266,7 +274,9 @@ class TableSpec:
                     yield from self._of_row(block, row, track, request, strict)
 
     def _of_row(self, block: Block, row: Row, track: str, request: Request, strict: bool) -> Iterator[Run]:
-        given, settled = {} if row.floor else self.options(row, track, request.profile), True
+        given, settled = {}, True
+        if not row.floor:
+            given = self.options(row, track, request.profile, block=block)
         searched = (row.search is not None or row.searched_as) and track in row.tuned
         if searched and request.profile != "quick":
             try:

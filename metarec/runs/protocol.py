@@ -33,7 +33,8 @@ class Protocol:
     side by side (`"P@5"` and `"std:P@5"`). `sample` draws the latent variable wherever users are scored,
     as released; otherwise its mean is used. `hide` is the share of users and of items that a stranger
     replaces in training, so that what is unknown has trained rows (`Schema.knowing`); with 0 no table has
-    such a row. `user_order` is the list the rule `tanp` shuffles: ids
+    such a row. `vectors` are the columns of the frozen vectors that methods are given, a number for each
+    domain of the table (`metarec.data.vectors`). `user_order` is the list the rule `tanp` shuffles: ids
     ascending, or the order its authors `shipped` with `lastfm-tanp`. Raises `ProtocolError` for an unknown
     name or key, and for a shipped order where none was shipped.
     """
@@ -49,6 +50,7 @@ class Protocol:
     selection: Selection = field(default_factory=Selection)
     sample: bool = False
     hide: float = 0.0
+    vectors: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.track not in TRACKS:
@@ -69,6 +71,12 @@ class Protocol:
             raise ProtocolError(
                 f"no list of users was shipped for {self.dataset!r} under the rule {self.rule!r}, only for "
                 "'lastfm-tanp' under 'tanp'; use user_order='ascending'."
+            )
+        object.__setattr__(self, "vectors", tuple(self.vectors))
+        if self.vectors and (min(self.vectors) < 1 or self.split_per_seed or self.hide):
+            raise ProtocolError(
+                f"vectors={self.vectors} need one split for all seeds and no strangers; give sizes of 1 or "
+                "more, split_per_seed=False and hide=0."
             )
         for name in self.metric_sets.values():
             if name not in METRIC_SETS:

@@ -38,9 +38,10 @@ def score(protocol: Protocol, scores: Tensor, data: EpisodeTensors) -> dict[str,
 
 def query_side(data: EpisodeTensors, replicas: int) -> tuple[Tensor, Tensor]:
     """Query labels and mask of every replica's tasks, `[K, tasks, n_query]`, for scoring only."""
-    batch = data.all()
-    shape = (len(data.parts), -1, batch.query.mask.shape[-1])
-    labels, mask = batch.query_labels.reshape(shape), batch.query.mask.reshape(shape)
+    every = torch.arange(len(data.host_query), device=data.device)
+    query, labels = data.queries(every, data.width_query)
+    shape = (len(data.parts), -1, query.mask.shape[-1])
+    labels, mask = labels.reshape(shape), query.mask.reshape(shape)
     return labels.expand(replicas, -1, -1), mask.expand(replicas, -1, -1)
 
 
@@ -95,7 +96,7 @@ def blown(trained: Trained, k: int, splits: Splits, times: float = 10.0) -> int:
     terms = [
         n for n, v in trained.history[k][-1].items() if isinstance(v, float) and n not in method.penalties
     ]
-    labels = torch.as_tensor(train.ratings.label[train.rows[train.is_query]], dtype=torch.float64)
+    labels = torch.as_tensor(train.label[train.is_query], dtype=torch.float64)
     limit = times * float(method.constant_loss(labels))
     return sum(not sum(h[name] for name in terms) <= limit for h in own)
 
@@ -106,10 +107,11 @@ def _is_error(name: str) -> bool:
 
 
 def _describe(trained: Trained, test: EpisodeTensors, rows: int = 10) -> dict[str, Any]:
-    """The method's diagnostics on the test tasks: means of scalars, the first `rows` rows of matrices."""
-    batch = test.batch(torch.arange(len(test), device=test.device).expand(trained.stack.size, -1))
+    """The method's diagnostics on the test supports: means of scalars, the first `rows` rows of matrices."""
+    tasks = torch.as_tensor(test.owners()) if test.shared else torch.arange(len(test))
+    support = test.supports(tasks.to(test.device).expand(trained.stack.size, -1), test.width_support)
     with torch.no_grad():
-        found = trained.stack.call("describe", batch.support, params=trained.params) if trained.params else {}
+        found = trained.stack.call("describe", support, params=trained.params) if trained.params else {}
     return {
         "means": {name: v.mean(-1).cpu().numpy() for name, v in found.items() if v.ndim == 2},
         "rows": {name: v[:, :rows].cpu().numpy() for name, v in found.items() if v.ndim == 3},

@@ -120,7 +120,8 @@ def _each(values: Iterable[str]) -> str:
 
 def _counts(r: Record) -> str:
     tasks = ", ".join(f"{r.counts[f'{part} tasks']:,} {part}" for part in ("train", "valid", "test"))
-    table = ", ".join(f"{r.counts[name]:,} {name}" for name in ("users", "items", "ratings"))
+    names = ["users", "items", "ratings", *(n for n in r.counts if n.endswith(" scenarios"))]
+    table = ", ".join(f"{r.counts[name]:,} {name}" for name in names)
     return f"{table}; tasks: {tasks} ({r.counts['test query ratings']:,} query ratings)"
 
 

@@ -68,16 +68,24 @@ class EpisodeTensors:
         self.device = torch.device(device)
         self.dtype = dtype or torch.get_default_dtype()
         self.single_user = all(part.by == "user" for part in parts)
-        self.user = self._column([p.ratings.user[p.rows] for p in parts])
-        self.item = self._column([p.ratings.item[p.rows] for p in parts])
-        self.labels = self._column([p.ratings.label[p.rows] for p in parts]).to(self.dtype)
-        self.host_support = np.concatenate([p.n_support for p in parts])
-        self.host_query = np.concatenate([p.n_query for p in parts])
-        ends = np.cumsum(self.host_support + self.host_query)
-        self.offsets = self._column([np.concatenate([[0], ends]).astype(np.int64)])
-        self.n_support = self._column([self.host_support])
+        self.user = self._column([p.user for p in parts])
+        self.item = self._column([p.item for p in parts])
+        self.labels = self._column([p.label for p in parts]).to(self.dtype)
         sizes = [len(part) for part in parts]
         self.host_first = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
+        self.shared = any(part.lender is not None for part in parts)
+        own, self.host_query = (
+            np.concatenate([getattr(p, n) for p in parts]) for n in ("n_support", "n_query")
+        )
+        ends = np.concatenate([[0], np.cumsum(own + self.host_query)]).astype(np.int64)
+        lender = np.concatenate(
+            [_lenders(p) + first for p, first in zip(parts, self.host_first, strict=True)]
+        )
+        self.host_lender, self.host_support = lender, own[lender]
+        self.offsets, self.from_support, self.from_query = (
+            self._column([a]) for a in (ends, ends[:-1][lender], ends[:-1] + own)
+        )
+        self.n_support, self.n_query = self._column([self.host_support]), self._column([self.host_query])
         self.widths = [(int(p.n_support.max(initial=0)), int(p.n_query.max(initial=0))) for p in parts]
         self.width_support, self.width_query = (max(side) for side in zip(*self.widths, strict=True))
 
@@ -89,17 +97,28 @@ class EpisodeTensors:
         self, tasks: Tensor, width_support: int | None = None, width_query: int | None = None
     ) -> TaskBatch:
         """Tasks `[..., tasks]` as a `TaskBatch`, padded to the widths given (default: the widest of all)."""
-        start, n_s = self.offsets[tasks], self.n_support[tasks]
-        end = self.offsets[tasks + 1]
         w_s = self.width_support if width_support is None else width_support
         w_q = self.width_query if width_query is None else width_query
-        first, mask_s = self._places(start, n_s, w_s)
-        then, mask_q = self._places(start + n_s, end - start - n_s, w_q)
-        user_s = self.user[start[..., None] if self.single_user else first]
-        user_q = user_s if self.single_user else self.user[then]
-        support = Support(user_s, self.item[first], mask_s, torch.where(mask_s, self.labels[first], 0.0))
-        query = Query(user_q, self.item[then], mask_q)
-        return TaskBatch(support, query, torch.where(mask_q, self.labels[then], 0.0))
+        query, labels = self.queries(tasks, w_q)
+        return TaskBatch(self.supports(tasks, w_s), query, labels)
+
+    def supports(self, tasks: Tensor, width: int) -> Support:
+        """The supports of tasks `[..., tasks]`, `width` wide; a list has that of its lender."""
+        start, n = self.from_support[tasks], self.n_support[tasks]
+        rows, mask = self._places(start, n, width)
+        user = self.user[start[..., None] if self.single_user else rows]
+        return Support(user, self.item[rows], mask, torch.where(mask, self.labels[rows], 0.0))
+
+    def queries(self, tasks: Tensor, width: int) -> tuple[Query, Tensor]:
+        """The queries of tasks `[..., tasks]`, `width` wide, and their labels."""
+        start = self.from_query[tasks]
+        rows, mask = self._places(start, self.n_query[tasks], width)
+        user = self.user[start[..., None] if self.single_user else rows]
+        return Query(user, self.item[rows], mask), torch.where(mask, self.labels[rows], 0.0)
+
+    def owners(self) -> np.ndarray:
+        """One task for each support: all tasks, or the lenders where a support serves many lists."""
+        return np.unique(self.host_lender)
 
     def all(self) -> TaskBatch:
         """Every task in one batch `[tasks, ...]`."""
@@ -121,3 +140,7 @@ class EpisodeTensors:
         position = torch.arange(width, device=self.device)
         last = (length[..., None] - 1).clamp(min=0)
         return start[..., None] + torch.minimum(position, last), position < length[..., None]
+
+
+def _lenders(part: Episodes) -> np.ndarray:
+    return np.arange(len(part)) if part.lender is None else part.lender

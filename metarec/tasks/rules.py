@@ -11,7 +11,9 @@ import numpy as np
 
 from metarec.data.ratings import Ratings
 from metarec.errors import ProtocolError
+from metarec.tasks.candidates import scenario_episodes
 from metarec.tasks.episodes import Episodes, Splits, ragged
+from metarec.tasks.users import user_setting_episodes
 
 
 def tanp_episodes(
@@ -162,6 +164,8 @@ def _parts(
 EPISODE_RULES: dict[str, Callable[..., Splits]] = {
     "tanp": tanp_episodes,
     "cold-start": cold_start_episodes,
+    "scenario": scenario_episodes,
+    "user-setting": user_setting_episodes,
 }
 
 

@@ -119,16 +119,19 @@ class Feed:
     def _order(self, stage: Stage, salt: list[int]) -> np.ndarray:
         """Task indices `[K, steps, batch]`, shuffled by each replica's generator.
 
-        A last incomplete batch is dropped. With `stage.window > 1`, each run of `window` batches is sorted by
-        length, so that a batch holds tasks of like length and little padding; the sorted batches are then put
-        in an order that is the same for all replicas.
+        A last incomplete batch is dropped. Of tasks drawn anew an epoch sees those of its turn
+        (`Episodes.turns`); `salt` is the stage and the epoch. With `stage.window > 1`, each run of `window`
+        batches is sorted by length, so that a batch holds tasks of like length and little padding; the sorted
+        batches are then put in an order that is the same for all replicas.
         """
         data = self.tasks
-        n, size = len(data), min(stage.batch, len(data))
+        turns = max(1, data.parts[0].turns)
+        due = np.arange(salt[1] % turns, len(data), turns)
+        n, size = len(due), min(stage.batch, len(due))
         steps = n // size
         rows = []
         for k, generator in enumerate(self.generators):
-            order = torch.randperm(n, generator=generator).numpy()[: steps * size]
+            order = due[torch.randperm(n, generator=generator).numpy()[: steps * size]]
             if stage.window > 1:
                 start = data.host_first[k if len(data.host_first) > 1 else 0]
                 length = (data.host_support + data.host_query)[start + order]
