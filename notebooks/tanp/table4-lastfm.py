@@ -183,8 +183,7 @@ page.pairs("published")
 page.pairs("sound")
 
 # %% [markdown]
-# With so few test users, and seeds that disagree, no difference of a few points can be told from noise. The pool of clusters and the
-# identity of the user make a difference of means on the sound track; at large learning rates some of their seeds fail, so the interval is wide.
+# With so few test users, and seeds that disagree, a difference of a few points cannot be told from noise.
 
 # %% [markdown]
 # ## A against A
