@@ -210,11 +210,9 @@ def ranking(label: str, others: Sequence[str], metric: str) -> Finder:
         cut = on_shared_seeds(there)
         scores = np.stack([nan_mean(s.values, 1)[:, 0] for s in cut]) * direction(metric)
         ranks = 1 + (scores > scores[0]).sum(0)
-        whole = 1 + int((scores.mean(1) > scores[0].mean()).sum())
-        n = len(pairwise.frame)
-        frame = pairwise.frame.assign(
-            rank=float(whole) if len(ranks) else np.nan, ranks=[ranks.tolist()] * n, of=len(there)
-        )
+        # Without a seed that all share there is no rank by mean.
+        rank = 1.0 + (scores.mean(1) > scores[0].mean()).sum() if len(ranks) else np.nan
+        frame = pairwise.frame.assign(rank=rank, ranks=[ranks.tolist()] * len(pairwise.frame), of=len(there))
         return Found(frame.assign(seeds=len(ranks)), pairwise.missing)
 
     return found

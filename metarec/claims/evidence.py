@@ -11,7 +11,7 @@ import pandas as pd
 
 from metarec.claims.cells import means
 from metarec.claims.roles import ZERO
-from metarec.show.html import number, signed
+from metarec.show.html import ends, number, signed
 from metarec.stats.tests import holm
 
 
@@ -66,7 +66,7 @@ def sizes(frame: pd.DataFrame, unit: Unit, *, stated: tuple[float, ...]) -> str:
         low, high = signed(100 * row["relative_low"], 1), signed(100 * row["relative_high"], 1)
         gain = signed(100 * row["relative"], 1)
         lines.append(
-            f"{row['a']} over {row['b']}: relative gain {gain} % [{low}, {high}]; stated "
+            f"{row['a']} over {row['b']}: relative gain {gain} % {ends(low, high)}; stated "
             f"{signed(100 * size, 1)} %."
         )
     return " ".join(lines)
@@ -78,7 +78,7 @@ def relative(frame: pd.DataFrame, unit: Unit, *, tolerance: float) -> str:
     for row in frame[frame["relative"].notna()].to_dict("records"):
         mean, low, high = (signed(100 * row[k], 1) for k in ("relative", "relative_low", "relative_high"))
         name = row["metric"].rpartition(":")[0] or row["metric"]
-        lines.setdefault(_names(row), []).append(f"{name} {mean} % [{low}, {high}]")
+        lines.setdefault(_names(row), []).append(f"{name} {mean} % {ends(low, high)}")
     text = ". ".join(f"{names}, relative: {'; '.join(gains)}" for names, gains in lines.items())
     return f"{text}; tolerance ± {100 * tolerance:g} %.{level(frame)}"
 
@@ -88,7 +88,7 @@ def widths(frame: pd.DataFrame, unit: Unit, *, bound: float, share: bool = False
     own = frame[frame["part"] == 0]
     unit = Unit(percent=True) if share else unit
     ranges = (
-        f"{r['a']} {unit.plain(r['gain'])} [{unit.plain(r['low'])}, {unit.plain(r['high'])}]"
+        f"{r['a']} {unit.plain(r['gain'])} {ends(unit.plain(r['low']), unit.plain(r['high']))}"
         for r in own.to_dict("records")
     )
     kind = " in per cent of the mean" if share else ""
@@ -163,7 +163,7 @@ def _means(frame: pd.DataFrame, unit: Unit) -> str:
     for row in found:
         name = f" in {row['scale']}" if len(found) > 1 and row["scale"] != "ranking" else ""
         name = " in the ranking metrics" if len(found) > 1 and not name else name
-        parts.append(f"mean gain{name} {unit(row['gain'])} [{unit(row['low'])}, {unit(row['high'])}]")
+        parts.append(f"mean gain{name} {unit(row['gain'])} {_ends(row, unit)}")
     return ", ".join(parts)
 
 
@@ -179,5 +179,8 @@ def _gain(row: Row, unit: Unit) -> str:
     metric = row["metric"].rpartition(":")
     where = [row["at"]] if row.get("at") else []
     where += [metric[0] or metric[2]]
-    ends = "one seed" if np.isnan(row["low"]) else f"{unit(row['low'])}, {unit(row['high'])}"
-    return f"{', '.join(where)} {unit(row['gain'])} [{ends}]"
+    return f"{', '.join(where)} {unit(row['gain'])} {_ends(row, unit)}"
+
+
+def _ends(row: Row, unit: Unit) -> str:
+    return ends(unit(row["low"]), unit(row["high"]))

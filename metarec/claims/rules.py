@@ -144,7 +144,8 @@ def ranked(
         if over >= rank or (whole and under > len(own) + 1 - rank):
             return FAILS
         at = own["rank"].iloc[0] if "rank" in own and not ahead else 1 + int((own["gain"] < 0).sum())
-        often = np.mean(np.array(own["ranks"].iloc[0]) == rank) if seeds else 1.0
+        ranks = own["ranks"].iloc[0] if seeds else [rank]
+        often = np.mean(np.array(ranks) == rank) if len(ranks) else 0.0
         words.append(at == rank and often >= seeds and under >= ahead * len(own) and not (over and rank == 1))
     return HOLDS if all(words) else NOISE
 

@@ -144,6 +144,11 @@ def number(value: float, decimals: int = 2) -> str:
     return _written(value, "-", decimals)
 
 
+def ends(low: str, high: str) -> str:
+    """The ends of an interval in brackets; a single seed of what is trained has no interval."""
+    return "[one seed]" if "nan" in low else f"[{low}, {high}]"
+
+
 def _written(value: float, sign: str, decimals: int) -> str:
     text = f"{value:{sign}.{decimals}f}"
     if LARGE <= abs(value) < float("inf"):

@@ -72,9 +72,10 @@ def _names(frame: pd.DataFrame) -> list[tuple[str, str]]:
 
 def _cell(cell: Mapping[Any, Any], unit: Unit) -> str:
     word = {"+": "better", "-": "worse", "0": "undecided"}[cell["clear"]]
+    ends = html.ends(unit(cell["low"]), unit(cell["high"]))
     return (
         f'<span class="ours">{unit(cell["gain"])}</span><br>'
-        f'<span class="paper">[{unit(cell["low"])}, {unit(cell["high"])}]<br>'
+        f'<span class="paper">{ends}<br>'
         f"p&nbsp;{html.probability(cell['holm'])}, d&nbsp;{html.signed(cell['effect'])}</span><br>"
         f"{html.badge(word)}"
     )
@@ -92,7 +93,10 @@ def _notes(frame: pd.DataFrame, unit: Unit, absent: list[str]) -> list[str]:
         f"better. {who}; intervals for other seeds and other users.",
         f"p: the test of the same model, two-sided, Holm's adjustment over the {len(frame)} cells of this "
         "table. d: mean over standard deviation of the users' differences. Better or worse: p below 5 %.",
-        f"Smallest difference that could have been seen (5 %, power 0.8): {unit.plain(small.min())} to "
-        f"{unit.plain(small.max())}.",
     ]
+    if small.notna().any():
+        notes.append(
+            f"Smallest difference that could have been seen (5 %, power 0.8): {unit.plain(small.min())} to "
+            f"{unit.plain(small.max())}."
+        )
     return notes + ([f"Not run: {'; '.join(absent)}."] if absent else [])

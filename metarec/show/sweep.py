@@ -165,5 +165,5 @@ def _gain(paired: pd.DataFrame, dataset: str, value: float, a: str, b: str) -> s
     low, high = html.signed(row["low"], 4), html.signed(row["high"], 4)
     return (
         f'<span class="ours">{html.signed(row["gain"], 4)}</span><br>'
-        f'<span class="paper">[{low}, {high}]<br>p&nbsp;{html.probability(row["holm"])}</span>'
+        f'<span class="paper">{html.ends(low, high)}<br>p&nbsp;{html.probability(row["holm"])}</span>'
     )

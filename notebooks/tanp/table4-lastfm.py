@@ -31,7 +31,6 @@ from metarec.papers import open_page
 from metarec.papers.tanp import latent
 from metarec.papers.tanp.tables import (
     GATING,
-    NO_IDENTITY,
     PLAIN,
     POPULARITY,
 )
