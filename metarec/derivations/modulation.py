@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise, permutations
+from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -30,7 +30,6 @@ from metarec.layers.hypernetworks import (
     Trunk,
     activate,
 )
-from metarec.layers.mlp import MLP
 from metarec.methods import initialised
 
 Kind = Literal["full", "linear", "film", "sigmoid", "softm"]
@@ -89,15 +88,14 @@ class Settings:
             raise ProtocolError("Needs d_x, width and modules of 2 or more, and n_support from 3 to 6.")
 
     def network(self, kind: Kind, seed: int = 0, **options: Any) -> nn.Module:
-        """A small network of one kind, freshly drawn, in float64; its trunk is wide enough for all of them."""
-        trunk = (self.d_x + 1 + self.modules) * self.width + 16
-        small: dict[str, Any] = {
-            "backbone": (self.width, self.width),
-            "module_sizes": (self.width, self.width),
-            "hyper": (trunk, trunk),
-            "modules": self.modules,
-        }
-        return network(kind, self.d_x, self.d_x, BackboneOptions(**{**small, **options}), seed).double()
+        """A small network of one kind, freshly drawn, in float64; its trunk is wide enough for any."""
+        return network(kind, self.d_x, self.d_x, self.options(**options), seed).double()
+
+    def options(self, **options: Any) -> BackboneOptions:
+        """Sizes of the small networks."""
+        sizes, trunk = (self.width, self.width), (self.d_x + 1 + self.modules) * self.width + 16
+        small = {"backbone": sizes, "module_sizes": sizes, "hyper": (trunk, trunk), "modules": self.modules}
+        return BackboneOptions(**{**small, **options})
 
     def pairs(self, seed: int = 0) -> tuple[Tensor, Tensor]:
         """Pairs and their contexts, standard normal, in float64."""
@@ -108,7 +106,7 @@ class Settings:
     def encoder(self, kind: EncoderKind, seed: int = 0) -> ContextEncoder:
         """A small context encoder, freshly drawn, in float64."""
         with initialised(seed):
-            return ContextEncoder(self.d_x, self.d_x, kind, (self.width,), self.width).double()
+            return ContextEncoder(self.d_x, self.d_x, kind, (16,), 8).double()
 
     def support(self, seed: int = 0) -> Tensor:
         """Entries of one support, `[n_support, d_x]`."""
@@ -148,10 +146,12 @@ def as_layers(model: nn.Module, context: Tensor) -> list[Made]:
     layers = []
     for own, head, hidden in zip(model.layers, model.heads, model.trunk(context), strict=True):
         numbers = head(hidden).squeeze(1)
-        d = own.weight.shape[0]  # type: ignore[union-attr]
-        scale = numbers[:, :d] if isinstance(model, FiLM) else 1 / (1 + torch.exp(-numbers))
-        shift = numbers[:, d:] if isinstance(model, FiLM) else torch.zeros_like(scale)
-        layers.append(Made(scale.unsqueeze(-1) * own.weight, scale * own.bias + shift))  # type: ignore[operator]
+        if isinstance(model, FiLM):
+            d = numbers.shape[-1] // 2
+            scale, shift = numbers[:, :d], numbers[:, d:]
+        else:
+            scale, shift = 1 / (1 + torch.exp(-numbers)), torch.zeros_like(numbers)
+        layers.append(Made(scale.unsqueeze(-1) * own.weight, scale * own.bias + shift))
     return [*layers, *_shared([model.out], len(context))]
 
 
@@ -162,7 +162,7 @@ def _cut(numbers: Tensor, d_in: int, d_out: int) -> Made:
 
 def _shared(layers: Sequence[nn.Module] | nn.ModuleList, pairs: int) -> list[Made]:
     """Layers that are the same for every pair."""
-    return [Made(m.weight.expand(pairs, -1, -1), m.bias.expand(pairs, -1)) for m in layers]  # type: ignore[operator, union-attr]
+    return [Made(m.weight.expand(pairs, -1, -1), m.bias.expand(pairs, -1)) for m in layers]  # type: ignore[operator]
 
 
 def _of_modules(model: SoftModules, context: Tensor) -> list[Made]:
@@ -190,96 +190,14 @@ def run_layers(layers: Sequence[Made], x: Tensor, activation: str) -> Tensor:
     return h
 
 
+def scores_of(model: nn.Module, x: Tensor, context: Tensor) -> Tensor:
+    """Scores `[pairs, 1]`, without a gradient."""
+    found: Tensor = model(x, context).detach()
+    return found
+
+
 def largest_gap(left: Tensor, right: Tensor) -> Tensor:
     """The largest absolute difference of two tensors of one shape."""
     if left.shape != right.shape:
         raise ProtocolError(f"{tuple(left.shape)} and {tuple(right.shape)} have no difference.")
     return (left - right).abs().max().detach()
-
-
-# What is left of it
-
-
-def freedom(layer: Made) -> int:
-    """In how many directions the contexts move a layer: rank of its numbers about their mean."""
-    numbers = torch.cat([layer.weight.flatten(1), layer.bias], -1).detach()
-    return int(torch.linalg.matrix_rank(numbers - numbers.mean(0), rtol=1e-9))
-
-
-def mask(model: nn.Module, context: Tensor, layer: int) -> Tensor:
-    """By what one context multiplies each weight of a layer: made weights over those of another context."""
-    here, there = as_layers(model, context)[layer].weight[:2].detach()
-    return here / there
-
-
-def table_rank(model: nn.Module, x: Tensor, context: Tensor) -> int:
-    """Rank of the table of scores, every context against every pair."""
-    every = x.squeeze(1).expand(len(context), -1, -1)
-    return int(torch.linalg.matrix_rank(model(every, context).detach()))
-
-
-def switched(model: Layerwise, x: Tensor, context: Tensor) -> Tensor:
-    """Whether modulation turns a unit of the first layer on or off, `[pairs, d]`."""
-    plain = model.layers[0](x)
-    made = model.heads[0](model.trunk(context)[0])
-    changed: Tensor = (model.modulate(plain, made) > 0) != (plain > 0)
-    return changed.squeeze(1)
-
-
-def as_film(model: Linear, d_x: int, o: BackboneOptions) -> FiLM:
-    r"""Weight modulation as a `FiLM` on the outputs of the last hidden layer, before an output layer of ones.
-
-    $w_h^\top h + b_h = \mathbf 1^\top (w_h \odot h + \tfrac1n b_h \mathbf 1)$. Earlier layers are
-    scaled by one. The last trunk layer passes on what it reads.
-    """
-    film = FiLM(d_x, o_context(model), o).to(model.layers[0].weight.dtype)  # type: ignore[union-attr, arg-type]
-    d = o.backbone[-1]
-    assert isinstance(model.hyper, MLP)
-    with torch.no_grad():
-        for p in (*film.trunk.parameters(), *film.heads.parameters(), *film.out.parameters()):
-            p.zero_()
-        film.layers.load_state_dict(model.layers.state_dict())
-        for own, theirs in zip(list(film.trunk)[:-1], list(model.hyper.layers)[:-1], strict=True):
-            own.load_state_dict(theirs.state_dict())
-        film.trunk[-1].weight.copy_(torch.eye(o.hyper[-1]))  # type: ignore[operator, union-attr]
-        for head, width in zip(list(film.heads)[:-1], o.backbone, strict=False):
-            head.bias[:width] = 1.0
-        last, made = film.heads[-1], model.hyper.layers[-1]
-        for part in ("weight", "bias"):
-            numbers = getattr(made, part)
-            getattr(last, part)[:d] = numbers[:d]
-            getattr(last, part)[d:] = numbers[d] / d
-        film.out.weight.fill_(1.0)
-    return film
-
-
-def o_context(model: Linear) -> int:
-    """Width of the context that a weight-modulated network reads."""
-    return int(model.hyper.layers[0].weight.shape[-1])  # type: ignore[union-attr, operator]
-
-
-# The order of a support
-
-
-def in_all_orders(support: Tensor) -> Tensor:
-    """A support `[n, d]` in every order, `[n!, n, d]`."""
-    return support[torch.tensor(list(permutations(range(len(support)))))]
-
-
-def contexts(encoder: ContextEncoder, supports: Tensor, place: Tensor | None = None) -> Tensor:
-    """The context of each support `[supports, n, d]`, read by `place` `[supports, n]` or as it stands."""
-    every = torch.ones(supports.shape[:2], dtype=torch.bool)
-    order = torch.zeros(supports.shape[:2], dtype=supports.dtype) if place is None else place
-    found: Tensor = encoder([supports], every, order).detach()
-    return found
-
-
-def distinct(rows: Tensor) -> int:
-    """How many of the rows differ, to nine decimals."""
-    return len(torch.unique(rows.mul(1e9).round(), dim=0))
-
-
-def scores_of(model: nn.Module, x: Tensor, context: Tensor) -> Tensor:
-    """Scores `[pairs, 1]`, without a gradient."""
-    found: Tensor = model(x, context).detach()
-    return found
