@@ -139,7 +139,11 @@ WRONG: dict[str, list[Edit]] = {
     ],
     MODULATION_PAGE: [
         # signs
-        Edit(HYPER, "(x * made[..., :-1]).sum(-1) + made[..., -1]", "(x * made[..., :-1]).sum(-1) - made[..., -1]"),
+        Edit(
+            HYPER,
+            "(x * made[..., :-1]).sum(-1) + made[..., -1]",
+            "(x * made[..., :-1]).sum(-1) - made[..., -1]",
+        ),
         Edit(MODULATION, "1 / (1 + torch.exp(-numbers))", "1 / (1 + torch.exp(numbers))"),
         # what is made, and where it goes
         Edit(HYPER, "torch.addcmul(shift, weight, x)", "torch.addcmul(weight, shift, x)"),
@@ -153,7 +157,7 @@ WRONG: dict[str, list[Edit]] = {
         Edit(MODULATION, '"pij,jba->pjbia"', '"pji,jba->pjbia"'),
         # directions
         Edit(RESTRICTIONS, "rank(numbers - numbers.mean(0)", "rank(numbers"),
-        Edit(MODULATION_PAGE, '"FiLM | 2 m": 2 * width', '"FiLM | 2 m": width'),
+        Edit(MODULATION_PAGE, '"FiLM: 2 m": 2 * width', '"FiLM: 2 m": width'),
         Edit(MODULATION_PAGE, "modules * (modules - 1),", "modules * modules,"),
         # counts
         Edit(MODULATION_COSTS, '"film": [2 * b for b', '"film": [b for b'),
@@ -165,7 +169,11 @@ WRONG: dict[str, list[Edit]] = {
         # order
         Edit(POOLING, "return total / weight.sum(-1, keepdim=True).clamp(min=1.0)", "return total"),
         Edit(POOLING, "-torch.inf).amax(-2)", "-torch.inf)[..., -1, :]"),
-        Edit(CONTEXT, "order = torch.where(mask, place, math.inf)", "order = torch.where(mask, -place, math.inf)"),
-        Edit(ORDERS, "permutations(range(len(support)))", "permutations(sorted(range(len(support)), reverse=True))"),
+        Edit(
+            CONTEXT,
+            "order = torch.where(mask, place, math.inf)",
+            "order = torch.where(mask, 0 * place, math.inf)",
+        ),
+        Edit(ORDERS, "rows.mul(1e9).round()", "rows.round()"),
     ],
 }

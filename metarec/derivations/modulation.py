@@ -187,7 +187,7 @@ def run_layers(layers: Sequence[Made], x: Tensor, activation: str) -> Tensor:
     for n, (weight, bias) in enumerate(layers):
         h = activate(h, activation) if n else h
         h = torch.einsum("pba,pa->pb", weight, h) + bias
-    return h
+    return h.detach()
 
 
 def scores_of(model: nn.Module, x: Tensor, context: Tensor) -> Tensor:

@@ -134,14 +134,10 @@ check.equal(
 # **Check.** The first layer moves in all its $m\,(n+1)$ directions.
 
 # %%
-check.equal(
-    {
-        "directions: found | m (n + 1)": (
-            restrictions.freedom(layers[0]),
-            width * (d_x + 1),
-        )
-    },
-    heading="first layer, all weights",
+directions = restrictions.freedom(layers[0])
+check.same(
+    {"m (n + 1)": (str(directions), str(width * (d_x + 1)))},
+    heading="directions of the first layer, all weights",
 )
 
 # %% [markdown]
@@ -182,12 +178,22 @@ check.equal(
         "largest gap: Linear as made layers | 0": (
             modulation.largest_gap(scores, by_layers),
             0.0,
-        ),
-        "directions of the hidden layers | 0": (sum(moved[:-1]), 0),
-        "directions of the last layer | n + 1": (moved[-1], width + 1),
-        "rank of the table | n + 1": (linear_rank, width + 1),
+        )
     },
-    heading="",
+    heading="score",
+)
+
+# %%
+check.same(
+    {
+        "directions of the hidden layers: 0": (str(sum(moved[:-1])), "0"),
+        "directions of the last layer: n + 1": (
+            str(moved[-1]),
+            str(width + 1),
+        ),
+        "rank of the table: n + 1": (str(linear_rank), str(width + 1)),
+    },
+    heading="Linear",
 )
 
 # %%
@@ -245,19 +251,25 @@ ranks = {
     for name, mask in masks.items()
 }
 check.equal(
-    {
-        "largest gap: FiLM as made layers | 0": (film_gap, 0.0),
-        "rank of the mask: all weights | m": (ranks["full"], width),
-        "rank of the mask: FiLM | 1": (ranks["film"], 1),
-        "rank of the mask: Sigmoid | 1": (ranks["sigmoid"], 1),
-    },
-    heading="",
+    {"largest gap: FiLM as made layers | 0": (film_gap, 0.0)}, heading="score"
 )
 
-# %% mystnb={"figure": {"caption": "The second layer under one context, entry by entry over that under another; colours end at \u22123 and 3. All weights: any pattern. FiLM and Sigmoid: constant rows. Soft modules (Step 5): constant blocks."}, "image": {"alt": "Four square grids of coloured cells. All weights: every cell has a colour of its own. FiLM: each row has one colour, some of them negative. Sigmoid: each row has one colour, all of them near one. Soft modules: a larger grid of square blocks, each block of one colour, all positive."}} tags=["hide-input"]
+# %%
+check.same(
+    {
+        "all weights: m": (str(ranks["full"]), str(width)),
+        "FiLM: 1": (str(ranks["film"]), "1"),
+        "Sigmoid: 1": (str(ranks["sigmoid"]), "1"),
+    },
+    heading="rank of the mask",
+)
+
+# %% mystnb={"figure": {"caption": "The second layer under one context, entry by entry over that under another; white is a weight that stays as it is, and colours end at 0 and 2. All weights: any pattern. FiLM and Sigmoid: constant rows. Soft modules (Step 5): constant blocks."}, "image": {"alt": "Four square grids of coloured cells. All weights: every cell has a colour of its own. FiLM: each row has one colour. Sigmoid: each row has one colour, all of them pale. Soft modules: a grid of square blocks, each block of one colour."}} tags=["hide-input"]
 fig, axes = style.panels(1, 4, height=2.3)
 for ax, (name, mask) in zip(axes[0], masks.items(), strict=True):
-    shown = ax.imshow(mask.clamp(-3, 3), cmap=style.DIVERGING, vmin=-3, vmax=3)
+    shown = ax.imshow(
+        mask.clamp(0, 2).numpy(), cmap=style.DIVERGING, vmin=0, vmax=2
+    )
     _ = ax.set(xticks=[], yticks=[])
     _ = ax.grid(False)
     style.label_axes(ax, x="input", y="", title=costs.KINDS[name])
@@ -407,9 +419,14 @@ check.equal(
             modulation.largest_gap(blocks, own),
             0.0,
         ),
-        "rank of the mask | r": (ranks["softm"], modules),
     },
     heading="",
+)
+
+# %%
+check.same(
+    {"soft modules: r": (str(ranks["softm"]), str(modules))},
+    heading="rank of the mask",
 )
 
 # %% [markdown]
@@ -477,15 +494,15 @@ found = {
     }.items()
 }
 said = {
-    "all weights | m (n + 1)": width * (width + 1),
-    "FiLM | 2 m": 2 * width,
-    "Sigmoid | m": width,
-    "Linear | 0": 0,
-    "soft modules | r (r − 1)": modules * (modules - 1),
+    "all weights: m (n + 1)": width * (width + 1),
+    "FiLM: 2 m": 2 * width,
+    "Sigmoid: m": width,
+    "Linear: 0": 0,
+    "soft modules: r (r − 1)": modules * (modules - 1),
 }
-pairs = zip(said, found.values(), said.values(), strict=True)
-check.equal(
-    {row: (left, right) for row, left, right in pairs},
+numbers = zip(said, found.values(), said.values(), strict=True)
+check.same(
+    {row: (str(left), str(right)) for row, left, right in numbers},
     heading="directions of the second layer",
 )
 
@@ -516,18 +533,18 @@ check.equal(
 # $r$ times, and heads for $r^2$ routes.
 # :::
 #
-# **Check.** By formula, and counted on the modules.
+# **Check.** Found by counting on the modules, and said by the formula.
 
 # %%
 sizes = BackboneOptions()
 stored = {
     kind: costs.parameters(kind, d_pair, d_pair, sizes) for kind in costs.KINDS
 }
-check.equal(
+check.same(
     {
-        f"{name}: formula | counted": (
-            stored[kind],
-            costs.counted_parameters(kind, d_pair, d_pair, sizes),
+        name: (
+            f"{costs.counted_parameters(kind, d_pair, d_pair, sizes):,}",
+            f"{stored[kind]:,}",
         )
         for kind, name in costs.KINDS.items()
     },
@@ -561,19 +578,20 @@ check.equal(
 #
 # We count the matrix products as they are executed, with PyTorch's counter; element-wise work is left out, by formula too. No clock is involved.
 #
-# **Check.** One pair by formula, and seven pairs as counted.
+# **Check.** Seven pairs: found by the counter, and said by the formula, seven times that of one pair.
 
 # %%
 a_pass = {
     kind: costs.multiply_adds(kind, d_pair, d_pair, sizes)
     for kind in costs.KINDS
 }
-check.equal(
+seven = {
+    kind: costs.counted_multiply_adds(kind, d_pair, d_pair, sizes, pairs=7)
+    for kind in costs.KINDS
+}
+check.same(
     {
-        f"{name}: seven times the formula | counted": (
-            7 * a_pass[kind],
-            costs.counted_multiply_adds(kind, d_pair, d_pair, sizes, pairs=7),
-        )
+        name: (f"{seven[kind]:,}", f"{7 * a_pass[kind]:,}")
         for kind, name in costs.KINDS.items()
     },
     heading="multiply-adds of seven pairs",
@@ -585,23 +603,19 @@ check.equal(
 # %%
 plain = costs.plain(d_pair, sizes)
 ratios = {costs.KINDS[kind]: own / plain for kind, own in a_pass.items()}
-ladder = {"plain backbone": 1.0} | {
-    name: ratios[name] for name in ("Linear", "Sigmoid", "FiLM")
-}
-lower, upper = (
-    ("plain backbone", "Linear", "Sigmoid"),
-    ("Linear", "Sigmoid", "FiLM"),
+check.ordered(
+    {
+        "plain backbone | Linear": (1.0, ratios["Linear"]),
+        "plain backbone | soft modules": (1.0, ratios["soft modules"]),
+        "Linear | Sigmoid": (ratios["Linear"], ratios["Sigmoid"]),
+        "Sigmoid | FiLM": (ratios["Sigmoid"], ratios["FiLM"]),
+        "10 times FiLM | all weights": (
+            10 * ratios["FiLM"],
+            ratios["all weights"],
+        ),
+    },
+    heading="passes of the plain backbone",
 )
-steps_up = {
-    f"{low} | {high}": (ladder[low], ladder[high])
-    for low, high in zip(lower, upper, strict=True)
-}
-steps_up["plain backbone | soft modules"] = (1.0, ratios["soft modules"])
-steps_up["10 times FiLM | all weights"] = (
-    10 * ratios["FiLM"],
-    ratios["all weights"],
-)
-check.ordered(steps_up, heading="passes of the plain backbone")
 
 # %% mystnb={"figure": {"caption": "Parameters, and multiply-adds for one pair with a context of its own. Dashed: one pass of the plain backbone."}, "image": {"alt": "Two panels of dots on a logarithmic axis, one row for each of all weights, FiLM, Sigmoid, Linear and soft modules. Left, parameters: all weights lies more than an order of magnitude to the right of the other four, which lie close together. Right, multiply-adds: the same order, and all five lie to the right of a dashed line for the plain backbone."}} tags=["hide-input"]
 fig, axes = style.panels(1, 2, height=2.7, sharey=True)
@@ -630,14 +644,16 @@ shared = costs.counted_multiply_adds(
     "film", d_pair, d_pair, sizes, pairs=100, shared=True
 )
 hyper = a_pass["film"] - plain
-check.equal(
-    {
-        "FiLM: trunk and heads + 100 passes | counted": (
-            hyper + 100 * plain,
-            shared,
-        )
-    },
+expected = hyper + 100 * plain
+check.same(
+    {"FiLM: trunk and heads, 100 passes": (f"{shared:,}", f"{expected:,}")},
     heading="multiply-adds of 100 pairs, one context",
+)
+
+# %%
+check.ordered(
+    {"100 pairs | 1.25 times 100 passes": (shared, 125 * plain)},
+    heading="multiply-adds, one context",
 )
 
 # %% [markdown]
@@ -679,15 +695,13 @@ negative = torch.tensor([k % 2 for k in range(n_support)]).double()
 place = orders.in_all_orders(negative)
 n_sorted = orders.distinct(orders.contexts(encoders["gru"], every_order, place))
 n_negative = n_support // 2
-check.equal(
+n_left = factorial(n_support - n_negative) * factorial(n_negative)
+check.same(
     {
-        "mean | 1": (n_contexts["mean"], 1),
-        "max | 1": (n_contexts["max"], 1),
-        "GRU | n!": (n_contexts["gru"], factorial(n_support)),
-        "GRU, positives first | n₊! n₋!": (
-            n_sorted,
-            factorial(n_support - n_negative) * factorial(n_negative),
-        ),
+        "mean: 1": (str(n_contexts["mean"]), "1"),
+        "max: 1": (str(n_contexts["max"]), "1"),
+        "GRU: n!": (str(n_contexts["gru"]), str(factorial(n_support))),
+        "GRU, positives first: n₊! n₋!": (str(n_sorted), str(n_left)),
     },
     heading="different contexts of one support",
 )
@@ -734,18 +748,20 @@ check.apart(
 
 # %% mystnb={"code_prompt_show": "Show the code of the answer"} tags=["answer", "hide-cell"]
 alike = context[:1].expand_as(context)
-check.equal(
+check.same(
     {
-        f"{costs.KINDS[kind]}: directions of all layers | 0": (
-            sum(
-                restrictions.freedom(layer)
-                for layer in modulation.as_layers(run.network(kind), alike)
+        name: (
+            str(
+                sum(
+                    restrictions.freedom(layer)
+                    for layer in modulation.as_layers(run.network(kind), alike)
+                )
             ),
-            0,
+            "0",
         )
-        for kind in costs.KINDS
+        for kind, name in costs.KINDS.items()
     },
-    heading="",
+    heading="directions of all layers",
 )
 
 # %% [markdown]
@@ -803,9 +819,8 @@ check.equal(
 
 # %% mystnb={"markdown_format": "myst"} tags=["hide-input"]
 order_rows = {
-    "mean": (str(n_contexts["mean"] == 1), "True"),
-    "max": (str(n_contexts["max"] == 1), "True"),
-    "GRU": (str(n_contexts["gru"] == 1), "False"),
+    kind: ("one" if n == 1 else "many", "many" if kind == "gru" else "one")
+    for kind, n in n_contexts.items()
 }
 verdict.Verdicts(
     [
