@@ -152,12 +152,13 @@ check.same(
 # :class: dropdown
 # $$
 # \begin{aligned}
-# o(x, c) &= w_h(c)^\top h(x) + b_h(c) && \text{definition} \\
-# &= \begin{pmatrix} w_h(c) \\ b_h(c) \end{pmatrix}^{\!\top} \begin{pmatrix} h(x) \\ 1 \end{pmatrix} && h \text{ sees no context}
+# o &= w_h^\top h(x) + b_h && h \text{ of } x \text{ alone} \\
+# &= [w_h; b_h]^\top [h(x); 1] && \text{one product}
 # \end{aligned}
 # $$
 #
-# A table of inner products of vectors with $n + 1$ entries is a product of two matrices with $n + 1$ columns.
+# Here $h$ sees no context, $w_h$ and $b_h$ see no pair, and $[\,\cdot\,; \cdot\,]$ stacks. A table of inner products of vectors with
+# $n + 1$ entries is a product of two matrices with $n + 1$ columns.
 # :::
 #
 # That is matrix factorisation between contexts and pairs, with learned features on both sides. The features of a pair are
@@ -219,10 +220,10 @@ check.ordered(
 # :class: dropdown
 # $$
 # \begin{aligned}
-# o &= w \odot (Wx + b) + s && \text{FiLM before the activation} \\
-# &= \mathrm{diag}(w)\, W x && \text{multiply out} \\
+# o &= w \odot (Wx + b) + s && \text{FiLM} \\
+# &= \mathrm{diag}(w)\, W x && \text{expand} \\
 # &\quad + (w \odot b + s) \\
-# W(z) &= (w \mathbf 1^\top) \odot W && \text{row } i \text{ times } w_i \\
+# W(z) &= (w \mathbf 1^\top) \odot W && \text{row } i \text{: } w_i \\
 # b(z) &= w \odot b + s && \text{free, by } s
 # \end{aligned}
 # $$
@@ -311,12 +312,12 @@ check.equal({"largest gap: FiLM | Linear": (linear_gap, 0.0)}, heading="score")
 #
 # :::{admonition} The lines of this step
 # :class: dropdown
-# Let $\phi$ be ReLU or LeakyReLU, and $a = Wx + b$.
+# Let $\phi$ be ReLU or LeakyReLU, a line on each side of zero, and $a = Wx + b$.
 #
 # $$
 # \begin{aligned}
 # \mathrm{sign}(w_i a_i) &= \mathrm{sign}(a_i) && w_i > 0 \\
-# \phi(w_i a_i) &= w_i\, \phi(a_i) && \phi \text{ is a line on each side of } 0
+# \phi(w_i a_i) &= w_i\, \phi(a_i) && \text{a kink at } 0
 # \end{aligned}
 # $$
 #
@@ -391,10 +392,10 @@ check.within(
 #
 # $$
 # \begin{aligned}
-# o_j &= W_j \textstyle\sum_i p_{ij}\, u_i + b_j && \text{Eq 13, one module} \\
-# &= \textstyle\sum_i p_{ij}\, (W_j E_i)\, u + b_j && u_i = E_i u \\
-# W_j(z) &= \textstyle\sum_i p_{ij}\, (W_j E_i) && \text{fixed matrices, mixed} \\
-# \textstyle\sum_i p_{ij} &= 1 && \text{softmax over the sources}
+# o_j &= W_j \textstyle\sum_i p_{ij}\, u_i + b_j && \text{Eq 13} \\
+# &= \textstyle\sum_i p_{ij}\, W_j E_i\, u + b_j && u_i = E_i u \\
+# W_j(z) &= \textstyle\sum_i p_{ij}\, W_j E_i && \text{a mixture} \\
+# \textstyle\sum_i p_{ij} &= 1 && \text{softmax}
 # \end{aligned}
 # $$
 # :::
@@ -522,14 +523,18 @@ check.same(
 #
 # :::{admonition} The lines of this step
 # :class: dropdown
-# $N = \sum_l (n_{l-1} + 1)\, n_l + n_L + 1$ is the backbone and $H = \sum_l (h_{l-1} + 1)\, h_l$ the trunk.
+# $a_l = (n_{l-1} + 1)\, n_l$ counts the weights and biases of layer $l$, and $a_{L+1} = n_L + 1$ those of the output layer. Their sum
+# is $N$, the backbone. $H = \sum_l (h_{l-1} + 1)\, h_l$ is the trunk.
 #
 # $$
 # \begin{aligned}
-# \text{FiLM} &: N + H + \textstyle\sum_l (h_l + 1)\, 2 n_l && \text{heads for } w, s \\
-# \text{Sigmoid} &: N + H + \textstyle\sum_l (h_l + 1)\, n_l && \text{heads for } w \\
-# \text{all weights} &: H + (h_L + 1)(n_L + 1) && \text{the last layer} \\
-# &\quad + \textstyle\sum_l (h_l + 1)(n_{l-1} + 1)\, n_l && \text{the others}
+# \text{FiLM} &: N + H && \text{both} \\
+# &\quad + \textstyle\sum_l (h_l + 1)\, 2 n_l && \text{heads} \\
+# \text{Sigmoid} &: N + H && \text{the same} \\
+# &\quad + \textstyle\sum_l (h_l + 1)\, n_l && \text{heads} \\
+# \text{all} &: H && \text{the trunk} \\
+# &\quad + \textstyle\sum_l (h_l + 1)\, a_l && \text{heads} \\
+# &\quad + (h_L + 1)\, a_{L+1} && \text{last layer}
 # \end{aligned}
 # $$
 #
@@ -569,14 +574,14 @@ check.same(
 #
 # $$
 # \begin{aligned}
-# \text{trunk} &= \textstyle\sum_l h_{l-1} h_l && \text{for all five} \\
-# \text{heads of FiLM} &= \textstyle\sum_l h_l \cdot 2 n_l && 2 n_l \text{ numbers a layer} \\
-# \text{heads of all} &= \textstyle\sum_l h_l\, (n_{l-1} + 1)\, n_l && \text{about } h\, P \\
-# &\quad + h_L\, (n_L + 1)
+# \text{trunk} &: \textstyle\sum_l h_{l-1} h_l && \text{in all} \\
+# \text{FiLM} &: \textstyle\sum_l h_l \cdot 2 n_l && \text{heads} \\
+# \text{all} &: \textstyle\sum_l h_l\, (n_{l-1} + 1)\, n_l && \text{heads} \\
+# &\quad + h_L\, (n_L + 1) && \text{last layer}
 # \end{aligned}
 # $$
 #
-# To each comes $P$. Linear needs no product for its last layer, whose $n_L$ multiplications are element-wise. Soft modules run $r$
+# The heads of *all* hold about $h\,P$, and $P$ comes to each line. Linear needs no product for its last layer, whose $n_L$ multiplications are element-wise. Soft modules run $r$
 # backbones and mix their outputs, $r^2 n_l$ more a layer.
 # :::
 #
@@ -673,9 +678,10 @@ check.ordered(
 #
 # $$
 # \begin{aligned}
-# \textstyle\sum_k f(x_{\pi k}) &= \textstyle\sum_k f(x_k) && \text{sums commute} \\
-# \max_k f(x_{\pi k}) &= \max_k f(x_k) && \text{so do maxima} \\
-# g(x_2, g(x_1, h)) &\ne g(x_1, g(x_2, h)) && \text{in general}
+# & \textstyle\sum_k f(x_{\pi k}) = \textstyle\sum_k f(x_k) && \text{any order} \\
+# & \max_k f(x_{\pi k}) = \max_k f(x_k) && \text{the same} \\
+# & g(x_2, g(x_1, h)) \\
+# &\quad \ne g(x_1, g(x_2, h)) && \text{in general}
 # \end{aligned}
 # $$
 #
