@@ -539,7 +539,7 @@ check.same(
 # $$
 #
 # Linear makes $n_L + 1$ numbers from the trunk's last layer but one and stores no output layer. Soft modules store every layer
-# $r$ times, and heads for $r^2$ routes.
+# $r$ times, and heads for $r^2$ routes, or for $r$ after the last layer.
 # :::
 #
 # **Check.** Found by counting on the modules, and said by the formula.
@@ -566,23 +566,23 @@ check.same(
 # A linear layer from $a$ to $b$ numbers takes $a\,b$ multiply-adds for each pair. With the hybrid context ({eq}`eq-cmml-8`) each pair has a context of
 # its own, so trunk and heads run for every pair and not once for a task.
 #
-# **To show.** FiLM adds trunk and heads to the backbone. All weights adds a head that is $h$ times as large as the backbone itself.
+# **To show.** FiLM adds trunk and heads to the backbone. All weights adds heads that take about $h$ times as much as the backbone itself.
 #
 # :::{admonition} The lines of this step
 # :class: dropdown
-# $P = \sum_l n_{l-1} n_l + n_L$ is a pass of the backbone.
+# $P = \sum_l n_{l-1} n_l + n_L$ is a pass of the backbone, and $a_l$ is that of Step 7.
 #
 # $$
 # \begin{aligned}
-# \text{trunk} &: \textstyle\sum_l h_{l-1} h_l && \text{in all} \\
+# \text{trunk} &: \textstyle\sum_l h_{l-1} h_l && \text{in all five} \\
 # \text{FiLM} &: \textstyle\sum_l h_l \cdot 2 n_l && \text{heads} \\
-# \text{all} &: \textstyle\sum_l h_l\, (n_{l-1} + 1)\, n_l && \text{heads} \\
-# &\quad + h_L\, (n_L + 1) && \text{last layer}
+# \text{all} &: \textstyle\sum_l h_l\, a_l && \text{heads} \\
+# &\quad + h_L\, a_{L+1} && \text{last layer}
 # \end{aligned}
 # $$
 #
-# The heads of *all* hold about $h\,P$, and $P$ comes to each line. Linear needs no product for its last layer, whose $n_L$ multiplications are element-wise. Soft modules run $r$
-# backbones and mix their outputs, $r^2 n_l$ more a layer.
+# To each comes $P$. The sum of the $a_l$ is about $P$, so the heads of *all* take about $h\,P$. Linear needs no product for its last
+# layer, whose $n_L$ multiplications are element-wise. Soft modules run $r$ backbones and mix their outputs.
 # :::
 #
 # We count the matrix products as they are executed, with PyTorch's counter; element-wise work is left out, by formula too. No clock is involved.
@@ -691,7 +691,7 @@ check.ordered(
 # A mean does not see how often the whole support is repeated either, and a sum would.
 #
 # **Check.** One support in all its $n!$ orders: how many different contexts there are. The released program sorts positives before negatives
-# ([D45](#d45)), which leaves $n_+!\; n_-!$ of them.
+# ([D45](#d45)), which leaves $n_+!\; n_-!$ of them for $n_+$ positives and $n_-$ negatives.
 
 # %%
 support = run.support()
