@@ -59,7 +59,8 @@ def checks_in(source: str) -> int:
 
 
 def test_the_pages_are_found() -> None:
-    assert {"notebooks/tanp/elbo.ipynb", "notebooks/pnmta/bilevel.ipynb"} <= set(PAGES)
+    models = {"tanp/elbo", "pnmta/bilevel", "cmml/modulation"}
+    assert {f"notebooks/{name}.ipynb" for name in models} <= set(PAGES)
     assert set(WRONG) == set(PAGES), "every derivation page has a list of wrong edits"
 
 
@@ -147,6 +148,10 @@ def run_with(name: str, edit: Edit | None) -> None:
     [
         ("notebooks/tanp/elbo.ipynb", {"dim": 3, "noise": 0.2, "track": "published"}),
         ("notebooks/pnmta/bilevel.ipynb", {"alpha": 0.01, "steps": 2, "dim": 6, "n_support": 3}),
+        (
+            "notebooks/cmml/modulation.ipynb",
+            {"d_x": 7, "width": 3, "modules": 4, "n_support": 4, "d_pair": 32},
+        ),
     ],
 )
 def test_checks_hold_for_other_parameters(name: str, parameters: dict[str, Any]) -> None:

@@ -21,6 +21,14 @@ COSTS = "metarec/derivations/costs.py"
 ADAPTATION = "metarec/layers/adaptation.py"
 ELBO_PAGE = "notebooks/tanp/elbo.ipynb"
 BILEVEL_PAGE = "notebooks/pnmta/bilevel.ipynb"
+MODULATION = "metarec/derivations/modulation.py"
+RESTRICTIONS = "metarec/derivations/restrictions.py"
+MODULATION_COSTS = "metarec/derivations/modulation_costs.py"
+ORDERS = "metarec/derivations/orders.py"
+HYPER = "metarec/layers/hypernetworks.py"
+POOLING = "metarec/layers/pooling.py"
+CONTEXT = "metarec/layers/context.py"
+MODULATION_PAGE = "notebooks/cmml/modulation.ipynb"
 
 WRONG: dict[str, list[Edit]] = {
     ELBO_PAGE: [
@@ -128,5 +136,44 @@ WRONG: dict[str, list[Edit]] = {
             'inner_loop = ["stays", "moves", "moves", "stays"]',
         ),
         Edit(BILEVEL_PAGE, '(direct.norm(), own["first"].norm())', '(direct.norm(), own["second"].norm())'),
+    ],
+    MODULATION_PAGE: [
+        # signs
+        Edit(
+            HYPER,
+            "(x * made[..., :-1]).sum(-1) + made[..., -1]",
+            "(x * made[..., :-1]).sum(-1) - made[..., -1]",
+        ),
+        Edit(MODULATION, "1 / (1 + torch.exp(-numbers))", "1 / (1 + torch.exp(numbers))"),
+        # what is made, and where it goes
+        Edit(HYPER, "torch.addcmul(shift, weight, x)", "torch.addcmul(weight, shift, x)"),
+        Edit(HYPER, "return torch.sigmoid(made) * x", "return torch.tanh(made) * x"),
+        Edit(MODULATION, "scale * own.bias + shift))", "own.bias + shift))"),
+        Edit(RESTRICTIONS, "numbers[d] / d", "numbers[d]"),
+        Edit(RESTRICTIONS, "F.linear(z, head.weight[a * b :]", "0 * F.linear(z, head.weight[a * b :]"),
+        # the side that sums to one, and the way of a route
+        Edit(HYPER, 'self.axis = -2 if o.route_over == "source" else -1', "self.axis = -1"),
+        Edit(HYPER, "h = route.mT @ F.relu", "h = (route if route.shape[-1] > 1 else route.mT) @ F.relu"),
+        Edit(MODULATION, '"pij,jba->pjbia"', '"pji,jba->pjbia"'),
+        # directions
+        Edit(RESTRICTIONS, "rank(numbers - numbers.mean(0)", "rank(numbers"),
+        Edit(MODULATION_PAGE, '"FiLM: 2 m": 2 * width', '"FiLM: 2 m": width'),
+        Edit(MODULATION_PAGE, "modules * (modules - 1),", "modules * modules,"),
+        # counts
+        Edit(MODULATION_COSTS, '"film": [2 * b for b', '"film": [b for b'),
+        Edit(MODULATION_COSTS, "sum((a + 1) * b * copies", "sum(a * b * copies"),
+        Edit(MODULATION_COSTS, "m * m * sum(sizes[:-1])", "m * sum(sizes[:-1])"),
+        Edit(MODULATION_COSTS, "*trunk[:-1], (trunk[-1][0]", "*trunk, (trunk[-1][0]"),
+        Edit(COSTS, "counter.get_total_flops()) // 2", "counter.get_total_flops())"),
+        Edit(MODULATION_PAGE, "hyper + 100 * plain", "100 * hyper + 100 * plain"),
+        # order
+        Edit(POOLING, "return total / weight.sum(-1, keepdim=True).clamp(min=1.0)", "return total"),
+        Edit(POOLING, "-torch.inf).amax(-2)", "-torch.inf)[..., -1, :]"),
+        Edit(
+            CONTEXT,
+            "order = torch.where(mask, place, math.inf)",
+            "order = torch.where(mask, 0 * place, math.inf)",
+        ),
+        Edit(ORDERS, "rows.mul(1e9).round()", "rows.round()"),
     ],
 }
