@@ -46,11 +46,11 @@ BROWSER = tests/test_site.py
 QUICK = tests/test_notebooks.py
 
 # What opens a page, a notebook or a browser.
-PAGES = $(BROWSER) $(QUICK) tests/test_pages.py tests/test_derivations.py
+PAGES = $(BROWSER) $(QUICK) tests/test_pages.py tests/test_page_figures.py tests/test_derivations.py
 
 .PHONY: unit
-unit: $(STAMP) ## the tests of the package alone: no book, no notebook, no browser, none that is slow
-	$(PYTEST) -m "not slow" tests $(addprefix --ignore ,$(PAGES))
+unit: $(STAMP) ## the tests of the package alone: no book, no notebook, no browser, no real data
+	$(PYTEST) -m "not slow and not realdata" tests $(addprefix --ignore ,$(PAGES))
 
 .PHONY: test-site
 test-site: book ## the built pages in a browser

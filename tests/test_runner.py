@@ -137,6 +137,7 @@ def test_a_killed_run_is_resumed_and_recorded_whole(tmp_path: Path) -> None:
     assert not list(results.glob("**/.*.[0-9]*"))[1:], "no more than one orphan of the killed write"
 
 
+@pytest.mark.slow
 def test_seeds_whose_splits_ask_for_other_steps_are_trained_apart_and_recorded_as_alone(
     tmp_path: Path,
 ) -> None:

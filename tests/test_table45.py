@@ -104,6 +104,7 @@ def test_planted_ratings_give_a_verdict_on_formulas_and_none_on_time(counted: li
     assert found(records, "P24", "synthetic").verdict == HOLDS
 
 
+@pytest.mark.slow
 def test_steps_of_all_methods_are_timed_on_the_same_batches() -> None:
     rules = protocol("published", "quick", "ml-1m")
     ratings = rules.ratings()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny import tiny_ratings, tiny_splits
+from tiny import QUICK, tiny_ratings, tiny_splits
 
 from metarec.data import Schema
 from metarec.data.ratings import Field, Ratings
@@ -27,7 +27,7 @@ def options(name: str, **more: Any) -> dict[str, Any]:
     known = class_of(name).Options.__dataclass_fields__
     short = {k: v for k, v in SHORT.items() if k in known}
     apart = {"pnmta": {"task_members": "support"}, "metahin": {"pool": "item"}}.get(name, {})
-    return {**short, **apart, **more}
+    return {**short, **QUICK.get(name, {}), **apart, **more}
 
 
 def without_user_fields() -> Ratings:
