@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -397,6 +397,27 @@ def test_a_block_shows_the_settings_before_until_half_of_its_rows_are_run_anew(t
     store.add(made(runs[3], runs[3].config, False))
     assert [r.config for r in shown()] == [run.config for run in runs[:4]]
     assert not any(versions.older(r.versions) for r in shown())
+
+
+def test_only_the_searches_behind_what_is_asked_for_are_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Run] = []
+    monkeypatch.setattr(execute, "_train", lambda runs, *_: (asked.extend(runs), ([], len(runs)))[1])
+
+    def searched(**only: str) -> set[tuple[str, str]]:
+        asked.clear()
+        with suppress(RecordError):  # nothing is trained here, so that no search has an outcome
+            execute.execute(
+                pnmta.TABLE2, track="sound", store=Store(tmp_path), device="cpu", only=Only(**only)
+            )
+        return {(run.label, run.protocol.dataset) for run in asked}
+
+    assert searched(cell=pnmta.FULL, dataset="ml-1m") == {(pnmta.FULL, "ml-1m")}
+    assert searched(method=pnmta.PNMTA) == {(pnmta.PNMTA, "ml-1m"), (pnmta.PNMTA, "book-crossing")}
+    with pytest.raises(ProtocolError, match="has no method 'PNTMA'"):
+        searched(method="PNTMA")
+    assert not asked, "a wrong name is found before anything is trained"
 
 
 def test_one_configuration_is_one_run_whoever_asks(tmp_path: Path) -> None:

@@ -16,7 +16,17 @@ from metarec.methods.base import Method, NoOptions, Stage, initialised, n_parame
 from metarec.tasks.candidates import held_out
 from metarec.tasks.episodes import Splits
 
-__all__ = ["METHODS", "Method", "Stage", "class_of", "initialised", "make", "n_parameters", "schema_for"]
+__all__ = [
+    "METHODS",
+    "Method",
+    "Stage",
+    "class_of",
+    "closed_form",
+    "initialised",
+    "make",
+    "n_parameters",
+    "schema_for",
+]
 
 # name -> "module:class"; modules are imported when asked for.
 METHODS: dict[str, str] = {
@@ -64,7 +74,7 @@ def schema_for(
     method reads no table of fields or identities and is given the data set's own schema.
     """
     schema, train = Schema.of(splits.train.ratings), splits.train
-    if vectors and class_of(name).Options is not NoOptions:
+    if vectors and not closed_form(name):
         user, item = user_and_item_vectors(train.ratings, ~held_out(splits), vectors)
         schema = replace(schema, user_vectors=user, item_vectors=item)
     with initialised(0):
@@ -79,6 +89,11 @@ def class_of(name: str) -> Any:
     """The class of a method, its module imported now; `ProtocolError` for an unknown name."""
     module, cls = locate(name)
     return getattr(import_module(module), cls)
+
+
+def closed_form(name: str) -> bool:
+    """Whether nothing of a method is trained or can be set: a floor, or the ceiling."""
+    return class_of(name).Options is NoOptions
 
 
 def locate(name: str) -> tuple[str, str]:

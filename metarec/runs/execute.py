@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,20 +31,6 @@ class Only:
     dataset: str = ""
     method: str = ""
     cell: str = ""
-
-    def narrow(self, spec: TableSpec) -> TableSpec:
-        """The table with the blocks and rows that are wanted, and the rows whose searches these need."""
-        names = {b.source: {b.source, b.dataset} for b in spec.blocks}
-        blocks = [b for b in spec.blocks if not self.dataset or self.dataset in names[b.source]]
-        wanted = [
-            row
-            for row in spec.rows
-            if (not self.method or self.method in (row.label, row.model))
-            and (not self.cell or self.cell.startswith((row.label, spec.printed[row.label])))
-        ]
-        needed = {row.label for row in wanted} | {row.searched_as for row in wanted}
-        rows = [row for row in spec.rows if row.label in needed]
-        return replace(spec, blocks=tuple(blocks), rows=tuple(rows)) if blocks and rows else spec
 
     def keep(self, runs: Sequence[Run], spec: TableSpec) -> list[Run]:
         """The runs wanted; `ProtocolError` with what there is if nothing is left."""
@@ -143,7 +129,10 @@ def execute(
         check_results(store.root)
         return _measure(spec, request)
     how |= {"device": device, "redo": redo, "scratch": how.get("scratch") or store.root / ".checkpoints"}
-    wanted = (only or Only()).narrow(spec)
+    planned = (only or Only()).keep(
+        list(spec.planned(request)), spec
+    )  # a wrong name is found before training
+    wanted = spec.narrowed({r.label for r in planned}, {r.protocol.dataset for r in planned})
     searched = 0
     for _ in range(2):  # the second round of a search is planned once its first is done, the runs after both
         searched += _train(wanted.search_runs(request), store, how)[1]

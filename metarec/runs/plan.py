@@ -9,14 +9,14 @@ A Record is found by what was run, so one run serves every table and figure that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
 
 from metarec.errors import RecordError
-from metarec.methods import class_of
+from metarec.methods import class_of, closed_form
 from metarec.runs.measured import Measured, Request
 from metarec.runs.protocol import TRACKS, Protocol, Run
 from metarec.runs.records import Record
@@ -47,7 +47,7 @@ class Row:
     @property
     def floor(self) -> bool:
         """Whether nothing is trained: a closed form without options."""
-        return bool(self.model) and class_of(self.model).Options is class_of("random").Options
+        return bool(self.model) and closed_form(self.model)
 
 
 @dataclass(frozen=True)
@@ -171,6 +171,18 @@ class TableSpec:
         """Every run, settings chosen; `RecordError` where a search that settings come from has no records."""
         return list(self._runs(request, strict=True))
 
+    def planned(self, request: Request) -> Iterator[Run]:
+        """Every run, whether or not the search of its settings is done (`Run.settled`)."""
+        return self._runs(request, strict=False)
+
+    def narrowed(self, labels: Collection[str], datasets: Collection[str]) -> TableSpec:
+        """The table with the rows of these labels, those whose searches they need, and the blocks on these
+        data sets (all, where planted data stand for them).
+        """
+        needed = {*labels, *(self.row(label).searched_as for label in labels)}
+        blocks = tuple(b for b in self.blocks if b.source in datasets) or self.blocks
+        return replace(self, blocks=blocks, rows=tuple(row for row in self.rows if row.label in needed))
+
     def search_runs(self, request: Request) -> list[Run]:
         """The runs of the searches behind the tracks asked for; the quick profile searches nothing.
 
@@ -196,7 +208,7 @@ class TableSpec:
         of them are scored on other users.
         """
         groups: dict[tuple[str, str], list[Run]] = {}
-        for run in self._runs(request, strict=False):
+        for run in self.planned(request):
             groups.setdefault((run.protocol.dataset, run.protocol.track), []).append(run)
         return [r for runs in groups.values() for r in _present(runs, request.store)]
 
@@ -332,7 +344,7 @@ def _present(runs: Sequence[Run], store: Store) -> list[Record]:
     changed = any(r is not None and r is not n for r, n in zip(before, now, strict=True))
     lacks: dict[str, bool] = {}
     for run, record in zip(runs, now, strict=True):
-        if class_of(run.model).Options is not class_of("random").Options:  # a floor is there at once
+        if not closed_form(run.model):  # a floor is there at once
             lacks[run.label] = lacks.get(run.label, False) or record is None
     chosen = before if changed and 2 * sum(lacks.values()) > len(lacks) else now
     return [r for r in chosen if r is not None]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from metarec.methods import METHODS, class_of
+from metarec.methods import METHODS, class_of, closed_form
 
 TRAINER = "trainer"
 # Stands at 0 in a Record read in the place of one of settings that have changed since (`Record.stood`).
@@ -23,7 +23,7 @@ def of_run(model: str, rule: str, metric_sets: Iterable[str]) -> dict[str, int]:
     A floor is not trained, so the trainer does not stand among its versions.
     """
     names = [f"rule {rule}", *(f"metrics {name}" for name in dict.fromkeys(metric_sets))]
-    trainer = [] if class_of(model).Options is class_of("random").Options else [TRAINER]
+    trainer = [] if closed_form(model) else [TRAINER]
     return of_names([*trainer, f"method {model}", *names])
 
 
