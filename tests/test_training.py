@@ -18,7 +18,7 @@ from metarec import metrics
 from metarec.data import Schema, synthetic
 from metarec.errors import ProtocolError, RecordError
 from metarec.methods import Method, class_of, initialised, make, schema_for
-from metarec.papers.pnmta.tables import STABLE
+from metarec.methods.base import STABLE
 from metarec.tasks import EpisodeTensors, Splits, cold_start_episodes, tanp_episodes
 from metarec.training.predict import predict
 from metarec.training.selection import Selection

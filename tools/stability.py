@@ -11,31 +11,18 @@ from __future__ import annotations
 import argparse
 import ast
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
 
 from metarec.data import Ratings, Schema
 from metarec.methods import class_of, initialised, make
 from metarec.papers.pnmta.protocol import WINDOW, protocol
 from metarec.runs.protocol import Protocol
-from metarec.runs.score import score
+from metarec.runs.score import blown, score
 from metarec.training.memory import keep_freed
 from metarec.training.trainer import train
-
-LIMIT = 10.0
-
-
-def constant_loss(labels: np.ndarray) -> float:
-    """Training loss of predicting the mean label."""
-    return float(np.var(labels))
-
-
-def unstable(losses: Sequence[float]) -> bool:
-    """Whether a loss after the first epoch, in units of the constant predictor's, is above `LIMIT` or nan."""
-    return any(not loss <= LIMIT for loss in losses[1:])
 
 
 def measure(model: str, place: Protocol, ratings: Ratings, seed: int, given: Mapping[str, Any]) -> str:
@@ -49,11 +36,11 @@ def measure(model: str, place: Protocol, ratings: Ratings, seed: int, given: Map
     )
     seconds = time.perf_counter() - started
     lines = [line for line in trained.history[0] if line["stage"] == "meta-train"]
-    part = splits.train
-    scale = 1.0 if given.get("standardise") else constant_loss(part.ratings.label[part.rows])
-    losses = [line["query"] / scale for line in lines]
+    train_labels = torch.as_tensor(splits.train.ratings.label[splits.train.rows])
+    limit = float(method.constant_loss(train_labels))
+    losses = [line["query"] / limit for line in lines]
     mae = [line["valid"]["MAE"] for line in lines]
-    word = "UNSTABLE" if unstable(losses) else "stable"
+    word = "UNSTABLE" if blown(trained, 0, splits) else "stable"
     return (
         f"{word}; loss / constant {' '.join(f'{loss:.3g}' for loss in losses)}; "
         f"validation MAE {' '.join(f'{m:.4f}' for m in mae)}; {seconds:.0f} s"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
@@ -82,6 +82,10 @@ class Stable:
     standardise: bool = False
 
 
+# The bounds of the sound tracks, and of searched baselines on published ones; of no paper (deviations page).
+STABLE: Mapping[str, Any] = asdict(Stable(inner_max_step=0.1, max_norm=1.0, standardise=True))
+
+
 @dataclass(frozen=True)
 class NoOptions:
     """Options of a method that has nothing to set."""
@@ -119,7 +123,11 @@ class Method(nn.Module):
         return (Stage(),)
 
     def fit(self, train: Episodes) -> None:
-        """Statistics taken from the training episodes before any stage (counts, means). Default: none."""
+        """Statistics taken from the training episodes before any stage (counts, means). Default: the scale of
+        the labels, where a method holds a `layers.labels.LabelScale` as `scale`.
+        """
+        if (scale := getattr(self, "scale", None)) is not None:
+            scale.fit(train)
 
     def draw(self, batch: TaskBatch, generator: Generator) -> Noise:
         """The random numbers one evaluation of `terms` needs, of shapes that depend on `batch` only.

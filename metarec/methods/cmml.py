@@ -27,7 +27,6 @@ from metarec.layers.pairwise import hinge_loss
 from metarec.layers.vectors import PairVectors
 from metarec.methods.base import Method, Noise, Plateau, Stage, Terms, options_from, to_width
 from metarec.tasks.batch import Query, Support, TaskBatch
-from metarec.tasks.episodes import Episodes
 
 
 @dataclass(frozen=True)
@@ -151,10 +150,6 @@ class CMML(Method):
             d_context = o.hybrid_sizes[-1]
         self.backbone = MODULATIONS[o.modulation](d_x, d_context, o)
         self.scale = LabelScale(o.standardise and schema.kind == "explicit")
-
-    def fit(self, train: Episodes) -> None:
-        """The scale of the training labels."""
-        self.scale.fit(train)
 
     def stages(self) -> tuple[Stage, ...]:
         o = self.options

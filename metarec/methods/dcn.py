@@ -24,7 +24,6 @@ from metarec.layers.pairwise import hinge_loss
 from metarec.layers.vectors import PairVectors
 from metarec.methods.base import Method, Noise, Stage, Terms, options_from
 from metarec.tasks.batch import Query, RowBatch, Support, TaskBatch
-from metarec.tasks.episodes import Episodes
 
 
 @dataclass(frozen=True)
@@ -79,10 +78,6 @@ class DCN(Method):
         bias = torch.zeros(o.cross, o.width) if o.start == "xavier" else torch.randn(o.cross, o.width)
         self.cross_bias = nn.Parameter(bias)
         self.scale = LabelScale(o.standardise and schema.kind == "explicit")
-
-    def fit(self, train: Episodes) -> None:
-        """The scale of the training labels."""
-        self.scale.fit(train)
 
     def stages(self) -> tuple[Stage, ...]:
         o, pooled = self.options, self.kind == "explicit"

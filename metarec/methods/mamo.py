@@ -143,7 +143,7 @@ class MAMO(Method):
     def fit(self, train: Episodes) -> None:
         if self.options.output == "classes" and (train.ratings.label[train.rows] % 1).any():
             raise ProtocolError("MAMO: output='classes' needs whole-number ratings; use output='rating'.")
-        self.scale.fit(train)
+        super().fit(train)
 
     def stages(self) -> tuple[Stage, ...]:
         o = self.options

@@ -36,7 +36,6 @@ from metarec.layers.mlp import MLP, mlp_params
 from metarec.layers.modulators import Modulate
 from metarec.methods.base import Method, Noise, Stable, Stage, Terms, options_from, to_width
 from metarec.tasks.batch import Query, Support, TaskBatch
-from metarec.tasks.episodes import Episodes
 
 
 @dataclass(frozen=True)
@@ -83,10 +82,6 @@ class MeLU(Method):
         self.inner_lr: Tensor
         self.register_buffer("inner_lr", torch.tensor(o.inner_lr, dtype=torch.float64))
         self.scale = LabelScale(o.standardise and self.kind == "explicit")
-
-    def fit(self, train: Episodes) -> None:
-        """The scale of the training labels."""
-        self.scale.fit(train)
 
     def stages(self) -> tuple[Stage, ...]:
         o = self.options

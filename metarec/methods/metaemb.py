@@ -38,7 +38,6 @@ from metarec.layers.labels import BUFFERS, LabelScale
 from metarec.layers.mlp import MLP, mlp_params
 from metarec.methods.base import Method, Noise, Stable, Stage, Terms, options_from
 from metarec.tasks.batch import Query, RowBatch, Support, TaskBatch
-from metarec.tasks.episodes import Episodes
 
 
 @dataclass(frozen=True)
@@ -88,10 +87,6 @@ class MetaEmb(Method):
         self.inner_lr: Tensor
         self.register_buffer("inner_lr", torch.tensor(o.inner_lr, dtype=torch.float64))
         self.scale = LabelScale(o.standardise and self.kind == "explicit")
-
-    def fit(self, train: Episodes) -> None:
-        """The scale of the training labels."""
-        self.scale.fit(train)
 
     def stages(self) -> tuple[Stage, ...]:
         """Everything but the generator on rows; then the generator, and nothing else, on tasks."""

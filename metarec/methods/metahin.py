@@ -140,7 +140,7 @@ class MetaHIN(Method):
         """The scale of the training labels, and the graph's links between users and items: supports of
         training users, no query.
         """
-        self.scale.fit(train)
+        super().fit(train)
         self.paths.fit(train)
 
     def pools_query(self) -> str:

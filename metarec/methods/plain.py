@@ -59,7 +59,7 @@ class Plain(Method):
         """Rows of a step of the shuffled stream, as many as a training user has on average; the scale of
         labels.
         """
-        self.scale.fit(train)
+        super().fit(train)
         self.rows = int(train.offsets[-1]) // len(train)
 
     def stages(self) -> tuple[Stage, ...]:

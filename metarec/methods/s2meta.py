@@ -27,7 +27,6 @@ from metarec.layers.pooling import masked_average
 from metarec.layers.vectors import PairVectors
 from metarec.methods.base import Method, Noise, Plateau, Stage, Terms, options_from
 from metarec.tasks.batch import Query, Support, TaskBatch
-from metarec.tasks.episodes import Episodes
 
 # Parameters `[tasks, ...]` -> the loss of each task `[tasks]`.
 TaskLoss = Callable[[Params], Tensor]
@@ -101,10 +100,6 @@ class S2Meta(Method):
         self.rules = nn.ModuleList(CoordinateLSTM(o.lstm) for _ in self.names)
         self.stop = StopController(len(self.names))
         self.scale = LabelScale(o.standardise and schema.kind == "explicit")
-
-    def fit(self, train: Episodes) -> None:
-        """The scale of the training labels."""
-        self.scale.fit(train)
 
     def stages(self) -> tuple[Stage, ...]:
         o = self.options

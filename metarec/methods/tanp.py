@@ -27,7 +27,6 @@ from metarec.layers.modulation import FiLMDecoder, Modulation
 from metarec.layers.pooling import masked_average, masked_mean
 from metarec.methods.base import Method, Noise, Stage, Terms, options_from, to_width
 from metarec.tasks.batch import Query, Support, TaskBatch
-from metarec.tasks.episodes import Episodes
 
 
 @dataclass(frozen=True)
@@ -135,10 +134,6 @@ class TaNP(Method):
         self.cluster_weight: Tensor
         self.register_buffer("cluster_weight", torch.tensor(o.cluster_weight, dtype=torch.float64))
         self.scale = LabelScale(o.standardise and schema.kind == "explicit" and o.likelihood == "mse")
-
-    def fit(self, train: Episodes) -> None:
-        """The scale of the training labels."""
-        self.scale.fit(train)
 
     def stages(self) -> tuple[Stage, ...]:
         o = self.options

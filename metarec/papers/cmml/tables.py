@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from metarec.methods.base import STABLE
 from metarec.papers.cmml.protocol import scenario_protocol, user_protocol
 from metarec.runs.plan import Block, Row, Search, TableSpec
 
@@ -278,7 +279,7 @@ TABLE3 = TableSpec(
     ),
     base={
         "published": {"epochs": USER_EPOCHS},
-        "sound": {"epochs": USER_EPOCHS, "standardise": True, "inner_max_step": 0.1, "max_norm": 1.0},
+        "sound": {"epochs": USER_EPOCHS, **STABLE},
     },
     quick={"epochs": 2, "d": 8, "steps": 2, "backbone": (16, 16), "hyper": (16, 16)},
     prefix=PREFIX,

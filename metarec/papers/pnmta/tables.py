@@ -8,6 +8,7 @@ from functools import partial
 from itertools import product
 from typing import Any
 
+from metarec.methods.base import STABLE
 from metarec.papers.pnmta.protocol import WINDOW, protocol
 from metarec.runs.plan import Block, Point, Row, Search, TableSpec
 
@@ -33,8 +34,6 @@ SUPPORTS, SHARES, SIZES, STEPS = (
 
 # The paper's step sizes.
 _STEP_SIZES: Mapping[str, Any] = {"window": WINDOW, "lr": 1e-3, "inner_lr": 0.01, "steps": 5}
-# What keeps two loops from exploding (deviations page); of no paper.
-STABLE: Mapping[str, Any] = {"standardise": True, "inner_max_step": 0.1, "max_norm": 1.0}
 # On the sound track, the most epochs: a run ends once validation has brought nothing better for a while.
 BASE: Mapping[str, Mapping[str, Any]] = {"sound": {**STABLE, "epochs": MOST_EPOCHS}}
 # On the published track the paper's own methods have its settings. The baselines, which the paper tuned, have
